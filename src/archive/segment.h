@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * segment.h - what a segment says of itself, in words every engine shares.
+ *
+ * The archive library plans and judges chains by these fields alone; only an engine can read them
+ * from a segment's first bytes (struct hf_segment_codec, given by engine.h).
+ */
+#ifndef HF_ARCHIVE_SEGMENT_H
+#define HF_ARCHIVE_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+
+#define HF_LEVEL_SNAPSHOT 9  /* LTX layout: level 9 holds snapshots */
+#define HF_LEVELS_COUNT   10 /* 0 as captured, 1..8 compacted, 9 snapshots */
+
+struct hf_seg_info {
+    uint64_t min_txid; /* 1 means a snapshot: every page is in it */
+    uint64_t max_txid;
+    int64_t time_ms; /* the moment of the state after it; never below its predecessor's */
+    uint64_t epoch;  /* of the owner who wrote it; 0 if foreign */
+    uint32_t page_bytes;
+    uint64_t pages_count; /* size of the state after it */
+    bool has_root;        /* false in segments that others wrote: their proof is weaker */
+    struct hf_root root;  /* of the state after it */
+    bool catchup;         /* its pages are the disk's word, not the log's */
+    bool has_sums;        /* pre_sum is the engine's own checksum of the state before */
+    uint64_t pre_sum;     /* 0 for snapshots */
+};
+
+/* Reads the first header_bytes of a segment. HF_DAMAGE: not a segment of this engine. */
+struct hf_segment_codec {
+    size_t header_bytes;
+    enum hf_code (*info)(struct hf_slice header, struct hf_seg_info *ret, struct hf_err *err);
+};
+
+#endif
