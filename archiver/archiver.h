@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * archiver.h - live log → segments → store, for any number of partitions in one process.
+ *
+ * "Archived" is said only of segments that the store has confirmed. Capture never waits for the
+ * store. Invariants: archiver/DESIGN.md.
+ */
+#ifndef HF_ARCHIVER_ARCHIVER_H
+#define HF_ARCHIVER_ARCHIVER_H
+
+#include "archive/archive.h"
+#include "base/rand.h"
+#include "engine/engine.h"
+
+struct hf_archiver;
+
+struct hf_archiver_env {
+    struct hf_fs *fs; /* all borrowed */
+    struct hf_clock *clock;
+    struct hf_rand *rand;
+    struct hf_pool *pool;
+    hf_stop_flag *stop;
+};
+
+struct hf_archiver_target {
+    const struct hf_engine *engine;
+    const char *name; /* for logs: partition name, or database path */
+    const char *db_path;
+    struct hf_store *store;       /* borrowed */
+    const char *prefix;           /* of the archive in the store; "" for the store's own root */
+    const char *url;              /* store URL ‖ prefix, without secrets: names the local state */
+    const char *state_root;       /* folder for local state, or NULL: beside the database */
+    int64_t capture_ms;           /* at most one segment in this time; 1000 by default */
+    bool never_lock;              /* seal: no-lock */
+    uint64_t log_bytes_max;       /* 0: 64 MiB */
+    struct hf_progress *progress; /* of the first snapshot or a catch-up; or NULL */
+};
+
+/* Where a partition stands; copied out, any thread. */
+struct hf_archiver_status {
+    uint64_t captured_txid;
+    uint64_t archived_txid; /* confirmed by the store */
+    int64_t archived_ms;    /* that TXID's time */
+    uint64_t log_bytes;
+    uint64_t spool_bytes;
+    uint64_t uploaded_bytes; /* by this process */
+    bool caught_up;          /* all commits seen are captured and archived */
+    bool resting;
+    enum hf_code failure; /* what the partition stopped with; HF_OK while it runs */
+    char failure_text[HF_ERR_TEXT_MAX];
+};
+
+/* Nothing is started yet. */
+struct hf_archiver *hf_archiver_new(const struct hf_archiver_env *env);
+/* Add a partition before hf_archiver_run(); everything is copied but what is said to be borrowed.
+ */
+void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *target);
+
+/*
+ * Follow all partitions until `stop`, or with `once` until each one's commits of the moment it was
+ * attached are archived. Leaves the databases and their logs as they are.
+ * HF_OK        stopped as asked; everything captured is archived.
+ * HF_FENCED    a newer archiver owns an archive.
+ * HF_DAMAGE    a live database had lost commits that were archived; it was caught up with.
+ * any other    the first partition's failure; the others went on until stop or once ended.
+ */
+enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err) HF_MUST_CHECK;
+
+size_t hf_archiver_count(const struct hf_archiver *a);
+void hf_archiver_status(struct hf_archiver *a, size_t index, struct hf_archiver_status *ret);
+void hf_archiver_free(struct hf_archiver *a); /* NULL is allowed */
+
+/* The folder of local state for `db_path` archived to `url`; the caller frees. */
+char *hf_archiver_state_dir(const char *db_path, const char *url, const char *state_root);
+
+/*
+ * Ask the archiver that runs over `state_dir` for a TXID that ends exactly at `p` and is archived.
+ * HF_NOT_FOUND  the position was passed in the middle of a segment.
+ * HF_BUSY       no archiver runs there, or it did not answer in time.
+ */
+enum hf_code hf_archiver_ask_boundary(const char *state_dir, const struct hf_position *p,
+                                      uint64_t *ret_txid, struct hf_err *err) HF_MUST_CHECK;
+
+#endif

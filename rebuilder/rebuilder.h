@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rebuilder.h - from an archive to a reference replica, by the archive's bytes alone.
+ *
+ * The one path that restore, scrub and verify share. It needs to read the store and nothing else:
+ * no database, no owner, no state of an archiver. Invariants: rebuilder/DESIGN.md.
+ */
+#ifndef HF_REBUILDER_REBUILDER_H
+#define HF_REBUILDER_REBUILDER_H
+
+#include "archive/plan.h"
+#include "engine/engine.h"
+
+struct hf_rebuild_options {
+    const struct hf_engine *engine;
+    const struct hf_archive *archive; /* borrowed, as all here */
+    struct hf_fs *fs;
+    struct hf_pool *pool;
+    struct hf_target target;
+    const char *digest_path; /* a finished replica found there is advanced by new segments only, as
+                                far as it lies on the way to the target; else it is made anew */
+    const char *pages_path;  /* database file to make, or NULL for a digest only */
+    mode_t mode;             /* of pages_path */
+    struct hf_progress *progress; /* bytes of segments, or NULL */
+    hf_stop_flag *stop;           /* or NULL */
+};
+
+struct hf_rebuild_report {
+    struct hf_state state; /* where the replica stands */
+    bool after_last;       /* the wanted time is after the last segment's */
+    uint64_t wanted_txid;  /* as in struct hf_plan */
+    size_t segments_read;
+    uint64_t bytes_read;
+    bool proved; /* judged by roots; false for archives that others wrote */
+};
+
+/*
+ * `*ret` stands at the target and its root is the archive's; it is finished (durable) and the
+ * caller frees it. Codes as hf_plan_new(), and
+ * HF_DAMAGE    a segment is damaged or does not follow on the one before it; the message names it.
+ * HF_CANCELED  stopped.
+ * After any failure pages_path, if it was made, is not to be used; the caller unlinks it.
+ * A segment that retention removed meanwhile makes it plan again, once.
+ */
+enum hf_code hf_rebuild(const struct hf_rebuild_options *o, struct hf_replica **ret,
+                        struct hf_rebuild_report *report, struct hf_err *err) HF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sqlite/conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#define OPEN_WAIT_MS 2000 /* for a recovery or an exclusive lock to end */
+#define TRIES_MAX    64
+#define REGION_BYTES 32768
+
+static enum hf_code fail(struct hf_err *err, const struct conn *c, enum hf_code code,
+                         const char *what)
+{
+    return hf_err_set(err, code, "%s: %s (SQLite result %d)", what, sqlite3_errmsg(c->db),
+                      sqlite3_extended_errcode(c->db));
+}
+
+/* What SQLite's result means for somebody who wants to follow this database. */
+static enum hf_code explain(struct hf_err *err, const struct conn *c, const char *what)
+{
+    switch (sqlite3_errcode(c->db)) {
+    case SQLITE_NOTADB:
+        return hf_err_set(err, HF_USAGE,
+                          "%s: this is not a SQLite database, or it is encrypted: expected a file "
+                          "that the sqlite3 command can open",
+                          what);
+    case SQLITE_CORRUPT:
+        return fail(err, c, HF_DAMAGE, what);
+    case SQLITE_BUSY:
+        return hf_err_set(err, HF_BUSY,
+                          "%s: the database is locked: an application holds it with "
+                          "locking_mode=EXCLUSIVE, or is recovering it. holdfast needs "
+                          "locking_mode=NORMAL",
+                          what);
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return hf_err_set(err, HF_DENIED,
+                          "%s: %s: the database, its -wal and its -shm must be readable and "
+                          "writable by this user, and their folder writable",
+                          what, sqlite3_errmsg(c->db));
+    default:
+        return fail(err, c, HF_IO, what);
+    }
+}
+
+static enum hf_code configure(struct conn *c, struct hf_err *err)
+{
+    if (sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK ||
+        sqlite3_exec(c->db,
+                     "PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; PRAGMA cache_size=-64;",
+                     NULL, NULL, NULL) != SQLITE_OK)
+        return explain(err, c, "set up the connection");
+    return HF_OK;
+}
+
+/* The journal mode, from the database itself: never set, only asked. */
+static enum hf_code require_wal_mode(struct conn *c, struct hf_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum hf_code rc = HF_OK;
+
+    if (sqlite3_prepare_v2(c->db, "PRAGMA journal_mode", -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW)
+        rc = explain(err, c, "read the journal mode");
+    else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+        rc = hf_err_set(err, HF_USAGE,
+                        "the database is in journal mode '%s', and only WAL mode can be followed. "
+                        "Switch it once with: PRAGMA journal_mode=wal (or pass --set-wal)",
+                        (const char *)sqlite3_column_text(stmt, 0));
+    (void)sqlite3_finalize(stmt);
+    return rc;
+}
+
+enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err)
+{
+    struct conn c = {0};
+    const int opened = sqlite3_open_v2(db_path, &c.db, SQLITE_OPEN_READWRITE, NULL);
+    enum hf_code rc = HF_OK;
+
+    if (opened != SQLITE_OK)
+        rc = explain(err, &c, "open the database");
+    if (rc == HF_OK) {
+        (void)sqlite3_busy_timeout(c.db, OPEN_WAIT_MS);
+        rc = configure(&c, err);
+    }
+    if (rc == HF_OK)
+        rc = require_wal_mode(&c, err);
+    if (rc == HF_OK &&
+        (sqlite3_exec(c.db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
+         sqlite3_prepare_v2(c.db, "PRAGMA schema_version", -1, &c.touch, NULL) != SQLITE_OK ||
+         sqlite3_file_control(c.db, "main", SQLITE_FCNTL_FILE_POINTER, &c.file) != SQLITE_OK))
+        rc = explain(err, &c, "set up the connection");
+    if (rc == HF_OK)
+        rc = conn_begin(&c, err);
+    if (rc != HF_OK) {
+        conn_close(&c);
+        return hf_err_wrap(err, "%s", db_path);
+    }
+    conn_end(&c);
+    (void)sqlite3_busy_timeout(c.db, 0);
+    *ret = c;
+    return HF_OK;
+}
+
+void conn_close(struct conn *c)
+{
+    conn_end(c);
+    (void)sqlite3_finalize(c->touch);
+    (void)sqlite3_close_v2(c->db);
+    *c = (struct conn){0};
+}
+
+/* Map the first region of the wal-index; it stays where it is while the connection is open. */
+static enum hf_code map_walindex(struct conn *c, struct hf_err *err)
+{
+    void volatile *shm = NULL;
+
+    if (c->file->pMethods->iVersion < 2 || c->file->pMethods->xShmMap == NULL ||
+        c->file->pMethods->xShmMap(c->file, 0, REGION_BYTES, 0, &shm) != SQLITE_OK || shm == NULL)
+        return hf_err_set(err, HF_USAGE,
+                          "the wal-index cannot be mapped: it must be in shared memory, on a file "
+                          "system with working locks (not a network file system)");
+    c->shm = shm;
+    return HF_OK;
+}
+
+enum hf_code conn_begin(struct conn *c, struct hf_err *err)
+{
+    hf_assert(!c->reading);
+    if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        return explain(err, c, "begin a read transaction");
+    c->reading = true;
+    const int stepped = sqlite3_step(c->touch);
+
+    (void)sqlite3_reset(c->touch);
+    if (stepped != SQLITE_ROW) {
+        const enum hf_code rc = explain(err, c, "begin a read transaction");
+
+        conn_end(c);
+        return rc;
+    }
+    if (c->shm == NULL) {
+        const enum hf_code rc = map_walindex(c, err);
+
+        if (rc != HF_OK)
+            conn_end(c);
+        return rc;
+    }
+    return HF_OK;
+}
+
+void conn_end(struct conn *c)
+{
+    if (!c->reading)
+        return;
+    (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    c->reading = false;
+}
+
+enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *err)
+{
+    hf_assert(c->shm != NULL);
+    if (!walindex_read(c->shm, ret))
+        return hf_err_set(err, HF_BUSY, "the wal-index header is being changed or recovered");
+    if (ret->version != WALINDEX_VERSION)
+        return hf_err_set(err, HF_USAGE,
+                          "the wal-index has version %u; this holdfast knows only %u", ret->version,
+                          WALINDEX_VERSION);
+    return HF_OK;
+}
+
+/*
+ * Which lock did a reader get that began between the headers `before` and `after`? With frames that
+ * are not backfilled even afterwards it can only be a mark. With everything backfilled before, no
+ * commit in between and no checkpointer at work it can only be lock 0: SQLite tries that first and
+ * only a checkpointer that is writing pages is in its way (walTryBeginRead). Otherwise: unknown.
+ */
+static enum conn_hold judge_hold(const struct walindex *before, const struct walindex *after,
+                                 bool checkpointer_seen)
+{
+    if (!wal_position_same_log(&before->end, &after->end))
+        return CONN_HOLD_NONE;
+    if (after->backfill < before->end.frame)
+        return CONN_HOLD_MARK;
+    if (walindex_same(before, after) && before->backfill == before->end.frame && !checkpointer_seen)
+        return CONN_HOLD_ZERO;
+    return CONN_HOLD_NONE;
+}
+
+enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold *ret_hold,
+                              struct walindex *ret_index, struct hf_err *err)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        struct walindex before;
+        struct walindex after;
+        bool checkpointer_seen = true;
+        enum hf_code rc = conn_walindex(c, &before, err);
+
+        if (rc != HF_OK)
+            return rc;
+        if (ckpt != NULL && before.backfill == before.end.frame)
+            checkpointer_seen = conn_checkpoint(ckpt, err) != HF_OK;
+        rc = conn_begin(c, err);
+        if (rc != HF_OK)
+            return rc;
+        rc = conn_walindex(c, &after, err);
+        if (rc == HF_OK) {
+            *ret_hold = judge_hold(&before, &after, checkpointer_seen);
+            *ret_index = after;
+            if (*ret_hold != CONN_HOLD_NONE)
+                return HF_OK;
+        }
+        conn_end(c);
+    }
+    return hf_err_set(err, HF_BUSY, "the database changes too fast to see which lock a reader got");
+}
+
+enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err)
+{
+    const int rc = sqlite3_wal_checkpoint_v2(c->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+    if (rc == SQLITE_OK)
+        return HF_OK;
+    if (rc == SQLITE_BUSY)
+        return hf_err_set(err, HF_BUSY, "another connection is at a checkpoint");
+    return explain(err, c, "checkpoint");
+}
+
+enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint8_t *dst,
+                            struct hf_err *err)
+{
+    const int rc = c->file->pMethods->xRead(c->file, dst, (int)page_bytes,
+                                            (sqlite3_int64)(pgno - 1) * page_bytes);
+
+    /* SQLite fills what is behind the end with zeros, and so will its readers see it. */
+    if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)
+        return HF_OK;
+    return hf_err_set(err, HF_IO,
+                      "page %u cannot be read from the database file (SQLite result %d)", pgno, rc);
+}
+
+bool conn_has_moved(struct conn *c)
+{
+    int moved = 0;
+
+    return sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+           moved != 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.h - a connection to a live database that disturbs nobody.
+ *
+ * It never writes to the database except by a PASSIVE checkpoint, never closes with a checkpoint,
+ * and keeps synchronous=FULL, so that a checkpoint of ours is as durable as any. One thread at a
+ * time, but for conn_read_page().
+ */
+#ifndef HF_ENGINE_SQLITE_CONN_H
+#define HF_ENGINE_SQLITE_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "base/err.h"
+#include "engine/sqlite/walindex.h"
+
+struct conn {
+    sqlite3 *db; /* NULL: not open */
+    sqlite3_stmt *touch;
+    sqlite3_file *file;       /* the database file, as SQLite opened it */
+    const volatile void *shm; /* the wal-index; NULL before the first conn_begin() */
+    bool reading;             /* in a read transaction */
+};
+
+/* How the reader that a connection holds stands in the way of others. */
+enum conn_hold {
+    CONN_HOLD_NONE,
+    CONN_HOLD_MARK, /* read lock 1..4: the WAL cannot restart */
+    CONN_HOLD_ZERO, /* read lock 0: nothing can be backfilled */
+};
+
+/*
+ * Open without creating. HF_NOT_FOUND, HF_DENIED, HF_BUSY (an application holds it exclusively), or
+ * HF_USAGE: not a SQLite database, or not in WAL mode; the message says what to do.
+ */
+enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err) HF_MUST_CHECK;
+void conn_close(struct conn *c);
+
+/* Begin a read transaction, as it stands now. */
+enum hf_code conn_begin(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
+/* End it, if there is one. */
+void conn_end(struct conn *c);
+
+/* A consistent wal-index header; HF_BUSY if none could be had (being written, or recovered). */
+enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * Begin a read transaction of which the kind of hold is known for sure, and the wal-index header
+ * that was in force after it began. `ckpt` (may be NULL) runs the PASSIVE checkpoint that proves
+ * that nobody was inside one where lock 0 is to be believed.
+ * HF_BUSY  it could not be known within a few tries; no transaction is open.
+ */
+enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold *ret_hold,
+                              struct walindex *ret_index, struct hf_err *err) HF_MUST_CHECK;
+
+/* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */
+enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
+
+/* A page of the database file as it is there, without the WAL; zeros behind the end of the file.
+ * HF_IO: unreadable. Any thread while the connection is open. */
+enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint8_t *dst,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+/* The file was renamed, replaced or deleted since it was opened. */
+bool conn_has_moved(struct conn *c);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ltx_decode.c - a whole file, verified, by windows in parallel.
+ *
+ * One thread walks the index and cuts the frames into windows; pool tasks fetch and unpack them.
+ * Windows live in a ring of slots, each with a task group of its own, and a slot is taken again in
+ * ring order: so results are joined in file order, which the file's checksum needs, and waiting is
+ * always hf_group_wait(), which works on queued tasks meanwhile and so cannot deadlock when decode
+ * itself runs in a pool task.
+ *
+ * Invariants
+ * 1. A slot is touched by its task from hf_group_run() to hf_group_wait() and by the walking
+ *    thread otherwise.
+ * 2. After the first failure (`stop`) tasks skip their work. The window that failed is still in
+ *    the ring then, so run() meets its error before the sums of skipped windows mean anything.
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "engine/sqlite/ltx/ltx_frame.h"
+#include "engine/sqlite/ltx/ltx_reader_priv.h"
+
+struct frame_id {
+    uint32_t pgno;
+    uint32_t frame_bytes;
+};
+
+struct window {
+    struct decoding *decoding;
+    struct hf_group *group;
+    uint64_t offset; /* of the first frame in the file */
+    size_t bytes;    /* of all frames */
+    size_t frames_count;
+    struct hf_buf ids; /* struct frame_id[frames_count] */
+    struct hf_buf scratch;
+    struct hf_buf page;
+    struct hf_ltx_unpacker unpacker;
+    uint64_t crc; /* as in hf_ltx_reader_check_sum() */
+    uint64_t crc_bytes;
+    uint64_t sum; /* of its pages; only for tracked snapshots */
+};
+
+struct decoding {
+    struct hf_ltx_reader *reader;
+    struct hf_ltx_cursor cursor;
+    struct hf_ltx_entry entry; /* next one, not yet in a window */
+    hf_ltx_visit_fn *visit;
+    void *ctx;
+    bool want_sum;
+    atomic_bool stop;
+    struct window *windows; /* the ring */
+    size_t windows_count;
+    uint64_t crc; /* of the windows joined so far */
+    uint64_t crc_bytes;
+    uint64_t sum;
+};
+
+static enum hf_code decode_frame(struct window *w, const struct frame_id *id, struct hf_slice frame,
+                                 struct hf_err *err)
+{
+    const struct decoding *d = w->decoding;
+    const struct hf_slice page = hf_buf_slice(&w->page);
+    const enum hf_code rc =
+        hf_ltx_frame_unpack(&w->unpacker, frame, id->pgno, (uint32_t)page.len, w->page.ptr, err);
+
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "%s", d->reader->source->name);
+    const struct hf_slice prefix = hf_ltx_frame_prefix(frame);
+
+    w->crc = hf_crc64(hf_crc64(w->crc, prefix.ptr, prefix.len), page.ptr, page.len);
+    w->crc_bytes += prefix.len + page.len;
+    if (d->want_sum)
+        w->sum = hf_ltx_sum_toggle(w->sum, hf_ltx_page_sum(id->pgno, page));
+    return d->visit != NULL ? d->visit(d->ctx, id->pgno, page, err) : HF_OK;
+}
+
+static enum hf_code decode_frames(struct window *w, struct hf_slice frames, struct hf_err *err)
+{
+    const struct frame_id *ids = (const struct frame_id *)(const void *)w->ids.ptr;
+    size_t at = 0;
+
+    for (size_t i = 0; i < w->frames_count; i++) {
+        if (atomic_load_explicit(&w->decoding->stop, memory_order_relaxed))
+            return HF_OK;
+        const enum hf_code rc =
+            decode_frame(w, &ids[i], hf_slice(frames.ptr + at, ids[i].frame_bytes), err);
+
+        if (rc != HF_OK)
+            return rc;
+        at += ids[i].frame_bytes;
+    }
+    hf_assert(at == frames.len);
+    return HF_OK;
+}
+
+static enum hf_code fetch_and_decode(struct window *w, struct hf_err *err)
+{
+    struct hf_slice frames;
+    const enum hf_code rc =
+        hf_ltx_reader_view(w->decoding->reader, w->offset, w->bytes, &w->scratch, &frames, err);
+
+    return rc != HF_OK ? rc : decode_frames(w, frames, err);
+}
+
+static enum hf_code decode_window(void *ctx, struct hf_err *err)
+{
+    struct window *w = ctx;
+
+    if (atomic_load_explicit(&w->decoding->stop, memory_order_relaxed))
+        return HF_OK;
+    const enum hf_code rc = fetch_and_decode(w, err);
+
+    if (rc != HF_OK)
+        atomic_store_explicit(&w->decoding->stop, true, memory_order_relaxed);
+    return rc;
+}
+
+/* Cut the next window off the index. It is empty at the end. */
+static enum hf_code fill(struct window *w, struct hf_err *err)
+{
+    struct decoding *d = w->decoding;
+    const uint64_t frames_max = HF_LTX_WINDOW_PAGES_BYTES / d->reader->header.page_bytes;
+
+    hf_buf_reset(&w->ids);
+    w->offset = d->entry.offset;
+    w->bytes = 0;
+    w->frames_count = 0;
+    w->crc = 0;
+    w->crc_bytes = 0;
+    w->sum = HF_LTX_SUM_EMPTY;
+    while (d->entry.pgno != 0 && w->bytes < HF_LTX_WINDOW_BYTES && w->frames_count < frames_max) {
+        const struct frame_id id = {d->entry.pgno, d->entry.frame_bytes};
+
+        hf_buf_append(&w->ids, &id, sizeof(id));
+        w->bytes += id.frame_bytes;
+        w->frames_count++;
+        const enum hf_code rc = hf_ltx_index_next(&d->cursor, &d->entry, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}
+
+/* Wait for the window in this slot and add it to what is known of the file. */
+static enum hf_code join(struct window *w, struct hf_err *err)
+{
+    struct decoding *d = w->decoding;
+    const enum hf_code rc = hf_group_wait(w->group, err);
+
+    if (rc != HF_OK)
+        return rc;
+    d->crc = hf_crc64_combine(d->crc, w->crc, w->crc_bytes);
+    d->crc_bytes += w->crc_bytes;
+    d->sum = hf_ltx_sum_toggle(d->sum, w->sum);
+    return HF_OK;
+}
+
+/* Run all windows; on return none is in flight unless rc is a failure. */
+static enum hf_code run(struct decoding *d, struct hf_err *err)
+{
+    size_t next = 0;
+    enum hf_code rc;
+
+    rc = hf_ltx_index_next(&d->cursor, &d->entry, err);
+    if (rc != HF_OK)
+        return rc;
+    while (d->entry.pgno != 0) {
+        struct window *w = &d->windows[next % d->windows_count];
+
+        if (next >= d->windows_count) {
+            rc = join(w, err);
+            if (rc != HF_OK)
+                return rc;
+        }
+        rc = fill(w, err);
+        if (rc != HF_OK)
+            return rc;
+        hf_group_run(w->group, decode_window, w);
+        next++;
+    }
+    for (size_t i = next > d->windows_count ? next - d->windows_count : 0; i < next; i++) {
+        rc = join(&d->windows[i % d->windows_count], err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}
+
+static void decoding_init(struct decoding *d, struct hf_ltx_reader *r, struct hf_pool *pool)
+{
+    const unsigned threads = hf_pool_threads(pool);
+
+    d->reader = r;
+    d->want_sum = hf_ltx_is_snapshot(&r->header) && hf_ltx_has_sums(&r->header);
+    d->sum = HF_LTX_SUM_EMPTY;
+    hf_ltx_cursor_init(&d->cursor, r);
+    d->windows_count = threads == 0 ? 1 : threads + 2;
+    d->windows = hf_calloc(d->windows_count, sizeof(*d->windows));
+    for (size_t i = 0; i < d->windows_count; i++) {
+        d->windows[i].decoding = d;
+        d->windows[i].group = hf_group_new(pool);
+        (void)hf_buf_extend(&d->windows[i].page, r->header.page_bytes);
+        if (r->tail_offset > 0) /* in one piece, so that it never grows by doubling */
+            (void)hf_buf_reserve(&d->windows[i].scratch,
+                                 HF_LTX_WINDOW_BYTES +
+                                     hf_ltx_frame_bytes_max(r->header.page_bytes));
+    }
+}
+
+/* Tasks still in flight after a failure find `stop` and end soon; their groups wait for them. */
+static void decoding_done(struct decoding *d)
+{
+    atomic_store_explicit(&d->stop, true, memory_order_relaxed);
+    for (size_t i = 0; i < d->windows_count; i++) {
+        struct window *w = &d->windows[i];
+
+        hf_group_free(w->group);
+        hf_buf_done(&w->ids);
+        hf_buf_done(&w->scratch);
+        hf_buf_done(&w->page);
+        hf_ltx_unpacker_done(&w->unpacker);
+    }
+    hf_free(d->windows);
+    hf_ltx_cursor_done(&d->cursor);
+}
+
+static enum hf_code decode_all(struct decoding *d, struct hf_err *err)
+{
+    enum hf_code rc;
+
+    rc = run(d, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = hf_ltx_reader_check_sum(d->reader, &d->cursor, d->crc, d->crc_bytes, err);
+    if (rc != HF_OK)
+        return rc;
+    return hf_ltx_reader_check_post(d->reader, d->sum, err);
+}
+
+enum hf_code hf_ltx_decode(struct hf_source *source, struct hf_pool *pool, hf_ltx_visit_fn *visit,
+                           void *ctx, struct hf_ltx_header *ret_header, uint64_t *ret_post_sum,
+                           struct hf_err *err)
+{
+    HF_AUTO_LTX_READER *r = NULL;
+    enum hf_code rc;
+
+    rc = hf_ltx_open_unchecked(source, HF_LTX_WHOLE_BYTES_MAX, &r, err);
+    if (rc != HF_OK)
+        return rc;
+    HF_CLEANUP(decoding_done) struct decoding d = {.visit = visit, .ctx = ctx};
+
+    decoding_init(&d, r, pool);
+    rc = decode_all(&d, err);
+    if (rc != HF_OK)
+        return rc;
+    if (ret_header != NULL)
+        *ret_header = r->header;
+    if (ret_post_sum != NULL)
+        *ret_post_sum = r->post_sum;
+    return HF_OK;
+}
