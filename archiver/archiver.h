@@ -26,13 +26,15 @@ struct hf_archiver_target {
     const struct hf_engine *engine;
     const char *name; /* for logs: partition name, or database path */
     const char *db_path;
-    struct hf_store *store;       /* borrowed */
-    const char *prefix;           /* of the archive in the store; "" for the store's own root */
-    const char *url;              /* store URL ‖ prefix, without secrets: names the local state */
-    const char *state_root;       /* folder for local state, or NULL: beside the database */
-    int64_t capture_ms;           /* at most one segment in this time; 1000 by default */
-    bool never_lock;              /* seal: no-lock */
-    uint64_t log_bytes_max;       /* 0: 64 MiB */
+    struct hf_store *store; /* borrowed */
+    const char *prefix;     /* of the archive in the store; "" for the store's own root */
+    const char *table;      /* and partition, by which it is listed among a table's members; both */
+    const char *partition;  /* NULL for a database that is no table's */
+    const char *url;        /* store URL ‖ prefix, without secrets: names the local state */
+    const char *state_root; /* folder for local state, or NULL: beside the database */
+    int64_t capture_ms;     /* at most one segment in this time; 1000 by default */
+    bool never_lock;        /* seal: no-lock */
+    uint64_t log_bytes_max; /* 0: 64 MiB */
     struct hf_progress *progress; /* of the first snapshot or a catch-up; or NULL */
 };
 

@@ -11,6 +11,9 @@
 #include "archive/plan.h"
 #include "engine/engine.h"
 
+/* Told of the plan before anything is made; anything but HF_OK ends the rebuild with that code. */
+typedef enum hf_code hf_plan_fn(void *ctx, const struct hf_plan *plan, struct hf_err *err);
+
 struct hf_rebuild_options {
     const struct hf_engine *engine;
     const struct hf_archive *archive; /* borrowed, as all here */
@@ -21,6 +24,8 @@ struct hf_rebuild_options {
                                 far as it lies on the way to the target; else it is made anew */
     const char *pages_path;  /* database file to make, or NULL for a digest only */
     mode_t mode;             /* of pages_path */
+    hf_plan_fn *judge;       /* or NULL */
+    void *judge_ctx;
     struct hf_progress *progress; /* bytes of segments, or NULL */
     hf_stop_flag *stop;           /* or NULL */
 };
@@ -37,9 +42,13 @@ struct hf_rebuild_report {
 /*
  * `*ret` stands at the target and its root is the archive's; it is finished (durable) and the
  * caller frees it. Codes as hf_plan_new(), and
+ * HF_USAGE     the archive is of another engine.
+ * HF_CONFLICT  pages_path exists; it is left as it is.
  * HF_DAMAGE    a segment is damaged or does not follow on the one before it; the message names it.
  * HF_CANCELED  stopped.
- * After any failure pages_path, if it was made, is not to be used; the caller unlinks it.
+ * After any failure pages_path, if it was made, is not to be used; the caller unlinks it. What was
+ * kept at digest_path is only a shortcut: if it does not lead to the archive's root (it is another
+ * archive's, say), or has none to be judged by, everything is made anew.
  * A segment that retention removed meanwhile makes it plan again, once.
  */
 enum hf_code hf_rebuild(const struct hf_rebuild_options *o, struct hf_replica **ret,

@@ -32,6 +32,16 @@ struct hf_seg_info {
     uint64_t pre_sum;     /* 0 for snapshots */
 };
 
+/* A segment as a listing shows it: what its key and the store say, before its header is read. */
+struct hf_segment {
+    unsigned level;
+    uint64_t min_txid;
+    uint64_t max_txid;
+    uint64_t size_bytes;
+    int64_t modified_ms;  /* by the store's clock; a hint, never a proof */
+    int64_t timestamp_ms; /* as put; 0 where a listing cannot tell */
+};
+
 /* Reads the first header_bytes of a segment. HF_DAMAGE: not a segment of this engine. */
 struct hf_segment_codec {
     size_t header_bytes;

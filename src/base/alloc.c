@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* alloc.c - the C library's allocator, with one answer to its failure. */
 #include "base/alloc.h"
 
 #include <stdarg.h>

@@ -22,6 +22,7 @@ void *hf_realloc(void *ptr, size_t n, size_t size);
 void *hf_memalign(size_t align, size_t size);
 void hf_free(void *ptr); /* NULL is allowed */
 
+/* Copies, which the caller frees: the whole string, and its first `len` bytes at most. */
 char *hf_strdup(const char *s);
 char *hf_strndup(const char *s, size_t len);
 /* A new string, printed. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* buf.c - buffers double as they grow, so that n appends cost O(n). */
 #include "base/buf.h"
 
 #include <stdarg.h>

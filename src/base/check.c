@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* check.c - what a failed assertion prints. */
 #include "base/check.h"
 
 #include <stdio.h>

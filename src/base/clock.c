@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clock.c - the machine's clock; times as RFC 3339 has them, read and written. */
 #include "base/clock.h"
 
 #include <errno.h>
@@ -107,6 +108,15 @@ static enum hf_code no_offset(const char *text, struct tm tm, struct hf_err *err
                       text, text, utc, local);
 }
 
+/* Whether the month has that day: timegm() would quietly turn February 30 into March 2. */
+static bool has_day(const struct tm *tm)
+{
+    struct tm day = {.tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday};
+
+    (void)timegm(&day);
+    return day.tm_mday == tm->tm_mday;
+}
+
 enum hf_code hf_time_parse(const char *text, int64_t *ret_ms, struct hf_err *err)
 {
     struct tm tm = {0};
@@ -123,6 +133,8 @@ enum hf_code hf_time_parse(const char *text, int64_t *ret_ms, struct hf_err *err
                           text);
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
+    if (!has_day(&tm))
+        return hf_err_set(err, HF_USAGE, "'%s' is not a time: the month has no such day", text);
 
     const char *p = text + end;
     const int64_t frac_ms = parse_fraction(&p);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* err.c - the table of codes, and messages that grow from the left. */
 #include "base/err.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ enum hf_code hf_err_sys(struct hf_err *err, enum hf_code code, const char *fmt, 
     return hf_err_set(err, code, "%s: %s", what, strerror_r(saved, why, sizeof(why)));
 }
 
-static void prefix(struct hf_err *err, const char *fmt, va_list ap)
+static void HF_PRINTF(2, 0) prefix(struct hf_err *err, const char *fmt, va_list ap)
 {
     char old[HF_ERR_TEXT_MAX];
     char context[HF_ERR_TEXT_MAX];

@@ -62,6 +62,7 @@ struct hf_err {
     char text[HF_ERR_TEXT_MAX];
 };
 
+/* The words for a code, and whether the same call may succeed later. */
 const char *hf_code_text(enum hf_code code);
 bool hf_code_retryable(enum hf_code code);
 /* The exit status of a verb that ends with `code` (the CLI contract: 0, 1, 2 or 3). */

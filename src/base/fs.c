@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* fs.c - the machine's file systems by POSIX calls, and what is made of several of them. */
 #include "base/fs.h"
 
 #include <dirent.h>
@@ -150,7 +151,7 @@ static enum hf_code fs_open(struct hf_fs *fs, const char *path, enum hf_open how
     const int fd = open(path, flags[how] | O_CLOEXEC, mode);
 
     (void)fs;
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return hf_err_set(err, HF_NOT_FOUND, "open %s: no such file", path);
     if (fd < 0 && errno == EEXIST && how == HF_OPEN_NEW)
         return hf_err_set(err, HF_CONFLICT, "create %s: it exists", path);
@@ -189,7 +190,7 @@ static enum hf_code fs_link(struct hf_fs *fs, const char *from, const char *to, 
 static enum hf_code fs_unlink(struct hf_fs *fs, const char *path, struct hf_err *err)
 {
     (void)fs;
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
         return hf_err_sys(err, HF_IO, "unlink %s", path);
     return HF_OK;
 }
@@ -230,7 +231,7 @@ static enum hf_code fs_list(struct hf_fs *fs, const char *path, hf_fs_list_fn *f
     enum hf_code rc = HF_OK;
 
     (void)fs;
-    if (dir == NULL && errno == ENOENT)
+    if (dir == NULL && (errno == ENOENT || errno == ENOTDIR))
         return hf_err_set(err, HF_NOT_FOUND, "list %s: no such directory", path);
     if (dir == NULL)
         return hf_err_sys(err, errno == EACCES ? HF_DENIED : HF_IO, "list %s", path);

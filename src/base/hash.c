@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* hash.c - hashes of other libraries under our names, and CRC-64 arithmetic of our own. */
 #include "base/hash.h"
 
 #include <stdio.h>

@@ -31,6 +31,7 @@ struct hf_root {
 #define HF_ROOT_BYTES   16 /* stored big-endian, hi first */
 #define HF_ROOT_HEX_MAX 33 /* bytes with NUL */
 
+/* Mod 2^128, so that a page can be taken out of a root and its successor put in. */
 void hf_root_add(struct hf_root *sum, struct hf_root x);
 void hf_root_sub(struct hf_root *sum, struct hf_root x);
 bool hf_root_equal(struct hf_root a, struct hf_root b);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* log.c - one line, one write(2). */
 #include "base/log.h"
 
 #include <stdarg.h>

@@ -15,6 +15,7 @@ enum hf_log_level { HF_LOG_DEBUG, HF_LOG_INFO, HF_LOG_WARN, HF_LOG_ERROR };
 /* Lines below `level` are left out. HF_LOG_INFO at the start. */
 void hf_log_level_set(enum hf_log_level level);
 
+/* Write one line; `fmt` and what it prints hold no newline. */
 void hf_log(enum hf_log_level level, const char *fmt, ...) HF_PRINTF(2, 3);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* pool.c - one queue, one mutex and one condition for all; tasks are large, so that is enough. */
 #include "base/pool.h"
 
 #include <pthread.h>

@@ -18,6 +18,7 @@ struct hf_group;
  * look at hf_group_failed() where they are costly. */
 typedef enum hf_code hf_task_fn(void *ctx, struct hf_err *err);
 
+/* Its threads start now; the caller frees it. 0 threads: see above. */
 struct hf_pool *hf_pool_new(unsigned threads_count);
 /* Waits for tasks that run; none may be queued. NULL is allowed. */
 void hf_pool_free(struct hf_pool *pool);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* rand.c - getrandom(2), and a small generator that repeats. */
 #include "base/rand.h"
 
 #include <sys/random.h>

@@ -45,7 +45,9 @@ struct hf_replica_options {
     struct hf_fs *fs;        /* borrowed, as pool and stop are */
     struct hf_pool *pool;    /* fetches and decodes in parallel */
     uint64_t seed;           /* of the archive's roots */
-    const char *digest_path; /* file for the digest; what a finished replica left there is used */
+    const char *digest_path; /* file for the digest; names beside it that begin with its name are
+                                the engine's. What a finished replica left there is used ... */
+    bool anew;               /* ... but not with this: the replica begins at TXID 0 */
     const char *pages_path;  /* database file to build, made anew; NULL keeps a digest only */
     mode_t mode;             /* of pages_path */
     hf_stop_flag *stop;      /* or NULL */
@@ -121,7 +123,8 @@ struct hf_round {
     const struct hf_position *until; /* end a segment exactly here if it lies ahead; or NULL */
     /* out */
     unsigned segments_count; /* made in this round */
-    bool resting;            /* all is captured, nothing is held that anybody could wait for */
+    bool current;            /* everything committed before this round is captured */
+    bool resting;            /* and nothing is held that anybody could wait for */
     uint64_t log_bytes;      /* of the log now */
     int64_t wait_ms;         /* call again after this, or at a change of the files if resting */
 };
@@ -159,6 +162,8 @@ struct hf_live_ops {
     /* The last TXID whose segment ended exactly at `p`. HF_NOT_FOUND: none is known. */
     enum hf_code (*find)(struct hf_live *l, const struct hf_position *p, uint64_t *ret_txid,
                          struct hf_err *err);
+    /* The root of a recent TXID; false if it is no longer known. */
+    bool (*root_at)(struct hf_live *l, uint64_t txid, struct hf_root *ret);
     /* Give up all holds; the database, its log and their owner and mode are left as they are. */
     void (*detach)(struct hf_live *l);
     void (*free)(struct hf_live *l);
@@ -216,8 +221,9 @@ struct hf_scan_ops {
     void (*unpin)(struct hf_scan *s);
     /*
      * Compare live pages from `from_page` on with the replica, for at most ms_max; `*ret_next` is
-     * the page to go on with, 0 at the end. `exact` says that the replica is the pinned state;
-     * otherwise pages that the log changed after `replica_end` are parked.
+     * the page to go on with, 0 at the end. `replica_end` is where in the log the replica ends;
+     * pages that the log changed after it are parked. NULL: exactly where the scan is pinned.
+     * HF_UNSUPPORTED  the replica ends in another generation of the log: nothing was compared.
      */
     enum hf_code (*slice)(struct hf_scan *s, struct hf_replica *r,
                           const struct hf_position *replica_end, uint64_t from_page, int64_t ms_max,

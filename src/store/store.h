@@ -52,7 +52,8 @@ struct hf_put {
 struct hf_object {
     uint64_t size_bytes;
     int64_t modified_ms;  /* by the store's clock */
-    int64_t timestamp_ms; /* as put; 0 if none, or if this call cannot tell (listings on S3) */
+    int64_t timestamp_ms; /* as put; 0 if none, or if this call cannot tell (listings on S3);
+                             file:// gives the time of the put where there is none */
     struct hf_etag etag;
 };
 
@@ -85,7 +86,11 @@ enum hf_code hf_store_get(struct hf_store *s, const char *key, uint64_t offset, 
 enum hf_code hf_store_head(struct hf_store *s, const char *key, struct hf_object *ret,
                            struct hf_err *err) HF_MUST_CHECK;
 
-/* Delete `key`. Deleting what is not there is HF_OK, as on S3. */
+/*
+ * Delete `key`. Deleting what is not there is HF_OK, as on S3.
+ * any failure  the object may be there or gone (HF_UNCERTAIN says that it may be gone for now
+ *              only). To delete again is harmless.
+ */
 enum hf_code hf_store_delete(struct hf_store *s, const char *key, struct hf_err *err) HF_MUST_CHECK;
 
 /* Called once per key, never concurrently. HF_CANCELED ends the listing, which is then HF_OK; any
@@ -97,6 +102,7 @@ typedef enum hf_code hf_list_fn(void *ctx, const char *key, const struct hf_obje
  * Visit the keys that start with `prefix` and sort after `start_after` ("" for all), in byte order.
  * Keys put before the call are seen (S3 has been strongly consistent since 2020). No keys: HF_OK.
  * HF_NOT_FOUND  the bucket, or for file:// the store's root folder, does not exist.
+ * HF_UNSUPPORTED  the store does not list in byte order, so that keys would be missed.
  * S3: ListObjectsV2; one request a 1000 keys.
  */
 enum hf_code hf_store_list(struct hf_store *s, const char *prefix, const char *start_after,

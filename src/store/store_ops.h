@@ -2,8 +2,15 @@
 /*
  * store_ops.h - for implementers: what stands behind store.h. Callers never include it.
  *
- * store.c checks arguments (key length, no "..", no empty part), adds "put s3://bucket/key: " to
- * errors, and calls these. An implementation puts struct hf_store first in its own struct.
+ * store.c does what is the same for all: it checks the arguments, refuses conditional puts where
+ * HF_STORE_COND_PUT is missing, adds "put s3://bucket/key: " to errors, keeps outputs untouched on
+ * failure, ends a listing at the caller's wish and refuses one that is out of order. An
+ * implementation puts struct hf_store first in its own struct, and can rely on this:
+ *
+ * - keys are valid (hf_store_key_check); prefixes have no empty, "." or ".." part before the last;
+ * - no output pointer is NULL (ret_etag, ret_object, ret);
+ * - upload: no write of 0 bytes, none after a failure, one finish at most; url and key need not be
+ *   freed.
  */
 #ifndef HF_STORE_STORE_OPS_H
 #define HF_STORE_STORE_OPS_H
@@ -42,6 +49,13 @@ struct hf_upload {
     struct hf_store *store; /* borrowed */
     char *key;              /* set by store.c, freed by hf_upload_free() */
     bool finished;          /* set by store.c when finish was called, whatever it returned */
+    bool failed;            /* set by store.c when a write failed: finish is refused then */
 };
+
+/*
+ * HF_OK if `key` can name an object in every store: 1 to HF_KEY_MAX bytes of UTF-8 in parts parted
+ * by '/', no part empty, "." or "..", and no control byte. HF_USAGE otherwise.
+ */
+enum hf_code hf_store_key_check(const char *key, struct hf_err *err) HF_MUST_CHECK;
 
 #endif

@@ -16,14 +16,19 @@ struct apply {
     uint64_t seed;
     struct hf_pool *pool;
     hf_stop_flag *stop; /* or NULL */
+    bool begun;         /* out: digest and pages may have been changed by the last call */
 };
 
 /*
  * `a->mark` has moved to the segment's last TXID, and root and checksum are those it carries.
  * mark.from_log is set if the segment tells where in the WAL it ended; the checksum of that frame
  * is not among what it tells and is left 0.
- * HF_HOLE    it begins behind the next TXID; nothing was changed.
+ * HF_HOLE    it begins behind the next TXID, and nothing was changed (a->begun is false); or what
+ *            the source says when an object is gone.
  * HF_DAMAGE  it is damaged, does not follow on the state, or does not lead to its root.
+ * HF_USAGE   it ends at or before the mark: whoever planned this made a mistake.
+ * After any failure with a->begun the digest can only be freed or reset. Memory: for each thread
+ * of the pool and two more, 256 KiB with pages and 2 KiB without, beside hf_ltx_decode()'s.
  */
 enum hf_code apply_segment(struct apply *a, struct hf_source *segment,
                            struct hf_err *err) HF_MUST_CHECK;

@@ -16,22 +16,25 @@
  */
 #include "engine/sqlite/capture.h"
 
-#include <sys/stat.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "engine/sqlite/apply.h"
 #include "engine/sqlite/companions.h"
 #include "engine/sqlite/follow.h"
 #include "engine/sqlite/image.h"
 
-#define HAND_OVER_MS        50
-#define BARRIER_ATTACH_MS   10000 /* to wait for a checkpointer that is at work when we come */
-#define BARRIER_LEAVE_MS    HAND_OVER_MS
-#define FILES_CHECK_US      1000000
-#define SEAL_EVERY_US       1000000
-#define SEAL_LOG_BYTES      (UINT64_C(4) << 20)
-#define SEAL_TRIES          3
+#define HAND_OVER_MS           50
+#define BARRIER_ATTACH_MS      10000 /* to wait for a checkpointer that is at work when we come */
+#define BARRIER_LEAVE_MS       HAND_OVER_MS
+#define FILES_CHECK_US         1000000
+#define SEAL_EVERY_US          1000000
+#define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
+#define SEAL_TRIES             3
 #define LOCKED_SEAL_FRAMES_MAX 64 /* left to backfill when the write lock is taken */
 
 struct live {
@@ -234,8 +237,8 @@ static enum hf_code capture_to(struct live *l, const struct wal_position *end, s
 
     if (rc != HF_OK)
         return rc;
-    rc = stretch_read(&l->wal, &h, &l->from, end, l->state.pages_count == 0 ? 0 :
-                      (uint32_t)l->state.pages_count, &s, err);
+    rc = stretch_read(&l->wal, &h, &l->from, end,
+                      l->state.pages_count == 0 ? 0 : (uint32_t)l->state.pages_count, &s, err);
     if (rc != HF_OK)
         return rc;
 
@@ -243,12 +246,13 @@ static enum hf_code capture_to(struct live *l, const struct wal_position *end, s
     const struct page_set set = {.pgnos = s.pgnos, .count = s.count};
     struct digest_mark mark = next_mark(l, end);
     struct hf_ltx_header header = header_of(l, &mark);
-    HF_CLEANUP(change_list_done) struct change_list list = {
-        .changes = hf_calloc(s.count, sizeof(*list.changes)), .count = s.count};
+    HF_CLEANUP(change_list_done)
+    struct change_list list = {.changes = hf_calloc(s.count, sizeof(*list.changes)),
+                               .count = s.count};
 
     header.wal_offset = (int64_t)wal_frame_offset(l->from.frame + 1, l->page_bytes);
-    header.wal_size =
-        (int64_t)(end->frame - l->from.frame) * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
+    header.wal_size = (int64_t)(end->frame - l->from.frame) *
+                      (WAL_FRAME_HEADER_BYTES + l->page_bytes);
     header.salts[0] = end->salt[0];
     header.salts[1] = end->salt[1];
     for (size_t i = 0; i < s.count; i++)
@@ -289,32 +293,81 @@ static enum hf_code ignore_frame(void *ctx, const struct wal_frame *f, struct hf
     return HF_OK;
 }
 
-/* C7: does the WAL prove that nothing is missing between the digest's state and `end`? */
-static bool log_continues(struct live *l, const struct wal_position *end, bool *ret_lost)
+/* The image that a frame holds is the one the digest has for its page. */
+static bool frame_is_in_digest(struct live *l, uint32_t frame, uint32_t pgno)
 {
-    const struct digest_mark *m = digest_mark(l->digest);
+    HF_AUTO_FREE uint8_t *page = hf_malloc(l->page_bytes);
+    struct digest_entry entry;
+    struct hf_err ignored;
+    uint8_t name[4];
+
+    if (pgno == 0 || wal_read_page(&l->wal, l->page_bytes, frame, page, &ignored) != HF_OK ||
+        digest_read(l->digest, pgno, 1, &entry, &ignored) != HF_OK)
+        return false;
+
+    struct hf_page_hasher *hasher = hf_page_hasher_new(l->o.seed);
+
+    hf_put_be32(name, pgno);
+    const struct hf_root hash =
+        hf_page_hash(hasher, hf_slice(name, sizeof(name)), hf_slice(page, l->page_bytes));
+
+    hf_page_hasher_free(hasher);
+    return hf_root_equal(hash, entry.hash);
+}
+
+/*
+ * A position that came from a segment in the archive lacks the checksum of its last frame. That
+ * frame ended the segment, so its image is the last one of its page: if the WAL holds that image
+ * there, under the same salts, it is that frame.
+ */
+static bool complete_position(struct live *l, struct wal_position *pos)
+{
+    uint8_t head[WAL_FRAME_HEADER_BYTES];
+    struct hf_err ignored;
+
+    if (pos->frame == 0 || pos->cksum[0] != 0 || pos->cksum[1] != 0)
+        return true;
+    if (wal_read_frame_header(&l->wal, l->page_bytes, pos->frame, head, &ignored) != HF_OK ||
+        hf_get_be32(head + 8) != pos->salt[0] || hf_get_be32(head + 12) != pos->salt[1] ||
+        !frame_is_in_digest(l, pos->frame, hf_get_be32(head)))
+        return false;
+    pos->cksum[0] = hf_get_be32(head + 16);
+    pos->cksum[1] = hf_get_be32(head + 20);
+    return true;
+}
+
+/*
+ * C7: does the WAL prove that nothing is missing between `pos`, where capture ended, and `end`?
+ * `*ret_lost`: it is the same log, and no longer holds what was captured there.
+ */
+static bool log_continues(struct live *l, const struct wal_position *pos,
+                          const struct wal_position *end, bool *ret_lost)
+{
     uint8_t head[WAL_FRAME_HEADER_BYTES];
     struct wal_header h;
     struct hf_err ignored;
 
-    if (!m->from_log || m->db_inode != l->files.db.inode || m->wal_inode != l->files.wal.inode ||
-        !wal_position_same_log(&m->wal, end) || (end->salt[0] == 0 && end->salt[1] == 0))
+    if (!wal_position_same_log(pos, end) || (end->salt[0] == 0 && end->salt[1] == 0))
         return false;
-    if (end->frame == m->wal.frame)
-        return end->frame == 0 || !(*ret_lost = !wal_position_equal(&m->wal, end));
-    if (end->frame < m->wal.frame) {
-        *ret_lost = true;
-        return false;
-    }
-    if (read_header_of(l, end, &h, &ignored) != HF_OK)
-        return false;
-    if (m->wal.frame > 0 &&
-        (wal_read_frame_header(&l->wal, l->page_bytes, m->wal.frame, head, &ignored) != HF_OK ||
-         wal_frame_cksum_differs(head, &m->wal))) {
-        *ret_lost = true;
-        return false;
-    }
-    return wal_read_chain(&l->wal, &h, &m->wal, end, ignore_frame, NULL, &ignored) == HF_OK;
+    if (end->frame == 0)
+        return pos->frame == 0;
+    *ret_lost =
+        end->frame < pos->frame ||
+        (pos->frame > 0 &&
+         wal_read_frame_header(&l->wal, l->page_bytes, pos->frame, head, &ignored) == HF_OK &&
+         !wal_frame_is_at(head, pos));
+    return !*ret_lost && read_header_of(l, end, &h, &ignored) == HF_OK &&
+           wal_read_chain(&l->wal, &h, pos, end, ignore_frame, NULL, &ignored) == HF_OK;
+}
+
+/* Where capture ended, if the digest knows it and the files are still the same ones. */
+static bool known_position(struct live *l, struct wal_position *ret)
+{
+    const struct digest_mark *m = digest_mark(l->digest);
+
+    *ret = m->wal;
+    return m->from_log && m->db_inode == l->files.db.inode && m->wal_inode == l->files.wal.inode &&
+           complete_position(l, ret);
 }
 
 static enum hf_code open_connections(struct live *l, struct hf_err *err)
@@ -346,20 +399,25 @@ static enum hf_code hold_on(struct live *l, enum hf_live_need *ret_need, bool *r
     rc = conn_walindex(holder(l), &index, err);
     if (rc != HF_OK)
         return rc;
-    l->page_bytes = index.page_bytes;
+    rc = conn_pragma(holder(l), "PRAGMA page_size", &l->page_bytes, err);
+    if (rc != HF_OK)
+        return rc;
     l->from = index.end; /* until a position is known; snapshot and catch-up set it */
     if (m->txid == 0) {
         *ret_need = HF_LIVE_SNAPSHOT;
         return HF_OK;
     }
     if (m->page_bytes != l->page_bytes)
-        return hf_err_set(err, HF_USAGE,
-                          "the database has pages of %u bytes and its archive pages of %u: the page "
-                          "size was changed. Archive it to a new URL",
-                          l->page_bytes, m->page_bytes);
+        return hf_err_set(
+            err, HF_USAGE,
+            "the database has pages of %u bytes and its archive pages of %u: the page "
+            "size was changed. Archive it to a new URL",
+            l->page_bytes, m->page_bytes);
+    struct wal_position pos;
+
     *ret_need = HF_LIVE_CATCH_UP;
-    if (log_continues(l, &index.end, ret_lost)) {
-        l->from = m->wal;
+    if (known_position(l, &pos) && log_continues(l, &pos, &index.end, ret_lost)) {
+        l->from = pos;
         *ret_need = HF_LIVE_FOLLOW;
     }
     return HF_OK;
@@ -431,7 +489,14 @@ static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_e
     l->holder = 1 - l->holder;
     l->hold = hold;
     ret->end = index.end;
-    if (hold == CONN_HOLD_ZERO || index.end.frame == 0)
+    /* A wal-index that was recovered from an empty WAL does not say how large the database is. */
+    if (ret->end.commit == 0)
+        rc = conn_pragma(holder(l), "PRAGMA page_count", &ret->end.commit, err);
+    if (rc != HF_OK)
+        return rc;
+    if (hold == CONN_HOLD_ZERO)
+        return conn_check_size(holder(l), l->page_bytes, ret->end.commit, err);
+    if (index.end.frame == 0)
         return HF_OK;
     rc = read_header_of(l, &index.end, &h, err);
     if (rc != HF_OK)
@@ -601,8 +666,8 @@ static enum hf_code live_catch_up(struct hf_live *base, struct hf_taker *t, bool
 {
     struct live *l = live_of(base);
     HF_CLEANUP(moment_done) struct moment m = {0};
-    HF_CLEANUP(difference_done) struct difference d = {
-        .digest = l->digest, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    HF_CLEANUP(difference_done)
+    struct difference d = {.digest = l->digest, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
     hf_assert(l->attached && l->state.txid > 0);
     const enum hf_code rc = begin_moment(l, &m, err);
@@ -742,8 +807,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
 
     if (rc != HF_OK)
         return rc;
-    round->log_bytes =
-        (uint64_t)index.end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
+    round->log_bytes = (uint64_t)index.end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
     rc = check_log(l, &index, err);
     if (rc == HF_OK)
         rc = capture_until(l, &index, round, t, err);
@@ -754,6 +818,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
         return rc;
     }
     hand_over(l, hold);
+    round->current = index.end.frame == l->from.frame;
     return HF_OK;
 }
 
@@ -781,7 +846,6 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
                                    struct hf_err *err)
 {
     struct walindex index;
-    enum conn_hold hold;
     enum hf_code rc = conn_walindex(other(l), &index, err);
 
     if (rc == HF_OK)
@@ -790,17 +854,16 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
         rc = capture_counted(l, &index.end, round, t, err);
     if (rc != HF_OK)
         return rc;
-    conn_end(holder(l)); /* the other reader holds a mark, and nobody else can write */
+    conn_end(holder(l)); /* the other one holds a mark, and nobody else can write */
     rc = conn_checkpoint(&l->ckpt, err);
-    if (rc == HF_OK || rc == HF_BUSY)
-        rc = conn_begin_known(holder(l), &l->ckpt, &hold, &index, err);
-    if (rc != HF_OK) {
-        l->holder = 1 - l->holder; /* the other goes on holding, without the write lock */
-        l->hold = CONN_HOLD_MARK;
-        return rc;
-    }
-    l->hold = hold;
-    return HF_OK;
+    if (rc != HF_OK && rc != HF_BUSY)
+        hf_log(HF_LOG_WARN, "%s: %s; the WAL stays as long as it is", l->db_path, err->text);
+    if (conn_begin_known(holder(l), &l->ckpt, &l->hold, &index, err) == HF_OK)
+        return HF_OK;
+    /* Whichever lock this gets: all is captured and nobody can write, so lock 0's rules hold. */
+    l->hold = CONN_HOLD_ZERO;
+    rc = conn_begin(holder(l), err);
+    return rc == HF_OK ? HF_OK : break_off(l, err);
 }
 
 /* Past the limit only, at most once a second, never waiting for the lock. */
@@ -817,20 +880,14 @@ static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, stru
         return HF_OK;
     if (rc != HF_OK)
         return rc;
-    const int holder_before = l->holder;
-
     rc = seal_with_lock(l, round, t, err);
-    if (l->holder == holder_before)
-        conn_end(other(l));
-    else
-        conn_end_write(holder(l));
+    conn_end(other(l));
     return rc;
 }
 
 static bool seal_is_due(const struct live *l, const struct hf_round *round, bool quiet)
 {
-    return l->hold == CONN_HOLD_MARK &&
-           hf_mono_us(l->o.clock) - l->sealed_us >= SEAL_EVERY_US &&
+    return l->hold == CONN_HOLD_MARK && hf_mono_us(l->o.clock) - l->sealed_us >= SEAL_EVERY_US &&
            (quiet || round->log_bytes >= SEAL_LOG_BYTES);
 }
 
@@ -839,8 +896,7 @@ static bool still_resting(struct live *l)
 {
     struct walindex index;
 
-    return l->resting && walindex_read(holder(l)->shm, &index) &&
-           index.change == l->resting_change;
+    return l->resting && walindex_read(holder(l)->shm, &index) && index.change == l->resting_change;
 }
 
 /* On lock 0: is there anything to leave it for? A restarted, still empty WAL is not. */
@@ -903,6 +959,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
     round->segments_count = 0;
     round->wait_ms = HAND_OVER_MS;
     round->resting = false;
+    round->current = false;
     if (l->broken)
         return hf_err_set(err, HF_CONFLICT, "%s can no longer be followed: detach", l->db_path);
     enum hf_code rc = check_files(l, err);
@@ -917,6 +974,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
         }
     }
     round->resting = l->resting;
+    round->current = round->current || l->resting;
     return rc;
 }
 
@@ -938,22 +996,20 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
     return HF_OK;
 }
 
-/* ---- the rest -------------------------------------------------------------------------------- */
-
-/* The WAL position that a segment told of lacks the checksum of its last frame; take it from the
- * WAL if that frame holds the very page that the segment's state has there. */
-static void complete_position(struct live *l, struct digest_mark *mark)
+static bool live_root_at(struct hf_live *base, uint64_t txid, struct hf_root *ret)
 {
-    (void)l;
-    mark->from_log = false;
+    return digest_root_at(live_of(base)->digest, txid, ret);
 }
+
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, struct hf_err *err)
 {
     struct live *l = live_of(base);
+    const struct digest_mark before = *digest_mark(l->digest);
     struct apply a = {
         .digest = l->digest,
-        .mark = *digest_mark(l->digest),
+        .mark = before,
         .seed = l->o.seed,
         .pool = l->o.pool,
         .stop = l->o.stop,
@@ -965,11 +1021,29 @@ static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, 
     if (rc == HF_OK)
         rc = apply_segment(&a, segment, err);
     if (rc == HF_OK) {
-        complete_position(l, &a.mark);
+        a.mark.db_inode = before.db_inode; /* unknown (0) if the whole state came from there */
+        a.mark.wal_inode = before.wal_inode;
         rc = digest_bulk_end(l->digest, &a.mark, err);
     }
     publish_state(l);
     return rc;
+}
+
+enum hf_code sqlite_live_probe(const char *db_path, struct hf_live_probe *ret, struct hf_err *err)
+{
+    HF_CLEANUP(conn_close) struct conn c = {0};
+    enum hf_code rc = conn_open(db_path, &c, err);
+
+    if (rc == HF_OK)
+        rc = companions_keep_owner(db_path, err);
+    if (rc == HF_OK)
+        rc = conn_pragma(&c, "PRAGMA page_size", &ret->page_bytes, err);
+    return rc;
+}
+
+enum hf_code sqlite_live_prepare(const char *db_path, struct hf_err *err)
+{
+    return conn_set_wal_mode(db_path, err);
 }
 
 static void live_free(struct hf_live *base)
@@ -992,6 +1066,7 @@ static const struct hf_live_ops ops = {
     .catch_up = live_catch_up,
     .round = live_round,
     .find = live_find,
+    .root_at = live_root_at,
     .detach = live_detach,
     .free = live_free,
 };

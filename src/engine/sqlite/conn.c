@@ -114,6 +114,19 @@ void conn_close(struct conn *c)
     *c = (struct conn){0};
 }
 
+enum hf_code conn_set_wal_mode(const char *db_path, struct hf_err *err)
+{
+    HF_CLEANUP(conn_close) struct conn c = {0};
+
+    if (sqlite3_open_v2(db_path, &c.db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return explain(err, &c, db_path);
+    (void)sqlite3_busy_timeout(c.db, OPEN_WAIT_MS);
+    if (sqlite3_db_config(c.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK ||
+        sqlite3_exec(c.db, "PRAGMA journal_mode=wal", NULL, NULL, NULL) != SQLITE_OK)
+        return explain(err, &c, db_path);
+    return HF_OK;
+}
+
 /* Map the first region of the wal-index; it stays where it is while the connection is open. */
 static enum hf_code map_walindex(struct conn *c, struct hf_err *err)
 {
@@ -150,6 +163,19 @@ enum hf_code conn_begin(struct conn *c, struct hf_err *err)
             conn_end(c);
         return rc;
     }
+    return HF_OK;
+}
+
+enum hf_code conn_begin_write(struct conn *c, struct hf_err *err)
+{
+    hf_assert(!c->reading);
+    const int rc = sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+    if (rc == SQLITE_BUSY)
+        return hf_err_set(err, HF_BUSY, "the write lock is taken");
+    if (rc != SQLITE_OK)
+        return explain(err, c, "begin a write transaction");
+    c->reading = true;
     return HF_OK;
 }
 
@@ -241,6 +267,37 @@ enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, 
         return HF_OK;
     return hf_err_set(err, HF_IO,
                       "page %u cannot be read from the database file (SQLite result %d)", pgno, rc);
+}
+
+enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret, struct hf_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum hf_code rc = HF_OK;
+
+    if (sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW)
+        rc = explain(err, c, sql);
+    else
+        *ret = (uint32_t)sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    return rc;
+}
+
+enum hf_code conn_check_size(struct conn *c, uint32_t page_bytes, uint32_t pages_count,
+                             struct hf_err *err)
+{
+    sqlite3_int64 bytes = 0;
+    const uint64_t expected = (uint64_t)page_bytes * pages_count;
+
+    if (c->file->pMethods->xFileSize(c->file, &bytes) != SQLITE_OK)
+        return hf_err_set(err, HF_IO, "the size of the database file cannot be read");
+    if ((uint64_t)bytes < expected)
+        return hf_err_set(
+            err, HF_DAMAGE,
+            "the database file has %lld bytes, and its %u pages need %llu: it was cut "
+            "off. Restore it before archiving it",
+            (long long)bytes, pages_count, (unsigned long long)expected);
+    return HF_OK;
 }
 
 bool conn_has_moved(struct conn *c)

@@ -39,10 +39,17 @@ enum conn_hold {
 enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err) HF_MUST_CHECK;
 void conn_close(struct conn *c);
 
+/* Switch the database to WAL mode, durably. HF_BUSY: somebody uses it; codes as conn_open(). */
+enum hf_code conn_set_wal_mode(const char *db_path, struct hf_err *err) HF_MUST_CHECK;
+
 /* Begin a read transaction, as it stands now. */
 enum hf_code conn_begin(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
 /* End it, if there is one. */
 void conn_end(struct conn *c);
+
+/* Begin a write transaction, at once or not at all (HF_BUSY). conn_end() ends it, with no change.
+ */
+enum hf_code conn_begin_write(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
 
 /* A consistent wal-index header; HF_BUSY if none could be had (being written, or recovered). */
 enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *err) HF_MUST_CHECK;
@@ -63,6 +70,15 @@ enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
  * HF_IO: unreadable. Any thread while the connection is open. */
 enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint8_t *dst,
                             struct hf_err *err) HF_MUST_CHECK;
+
+/* A number that a pragma without arguments tells, such as "PRAGMA page_size". */
+enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret,
+                         struct hf_err *err) HF_MUST_CHECK;
+
+/* HF_DAMAGE: the database file is shorter than `pages_count` pages. Only where everything that was
+ * committed has been backfilled. */
+enum hf_code conn_check_size(struct conn *c, uint32_t page_bytes, uint32_t pages_count,
+                             struct hf_err *err) HF_MUST_CHECK;
 
 /* The file was renamed, replaced or deleted since it was opened. */
 bool conn_has_moved(struct conn *c);

@@ -550,15 +550,34 @@ enum hf_code digest_sync(struct digest *d, struct hf_err *err)
     return hf_file_sync(d->journal, err);
 }
 
-uint64_t digest_find(const struct digest *d, const struct wal_position *p)
+/* The i-th newest mark; NULL if there are not so many. */
+static const struct digest_mark *recent_mark(const struct digest *d, uint64_t i)
 {
     const uint64_t kept = d->marks_count < MARKS_MAX ? d->marks_count : MARKS_MAX;
 
-    for (uint64_t i = 0; i < kept; i++) {
-        const struct digest_mark *m = &d->marks[(d->marks_count - 1 - i) % MARKS_MAX];
+    return i < kept ? &d->marks[(d->marks_count - 1 - i) % MARKS_MAX] : NULL;
+}
 
+uint64_t digest_find(const struct digest *d, const struct wal_position *p)
+{
+    const struct digest_mark *m;
+
+    for (uint64_t i = 0; (m = recent_mark(d, i)) != NULL; i++) {
         if (m->from_log && wal_position_equal(&m->wal, p))
             return m->txid;
     }
     return 0;
+}
+
+bool digest_root_at(const struct digest *d, uint64_t txid, struct hf_root *ret)
+{
+    const struct digest_mark *m;
+
+    for (uint64_t i = 0; (m = recent_mark(d, i)) != NULL; i++) {
+        if (m->txid == txid) {
+            *ret = m->root;
+            return m->has_root;
+        }
+    }
+    return false;
 }

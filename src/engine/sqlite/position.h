@@ -27,8 +27,8 @@ static inline bool wal_position_same_log(const struct wal_position *a, const str
 
 static inline bool wal_position_equal(const struct wal_position *a, const struct wal_position *b)
 {
-    return wal_position_same_log(a, b) && a->frame == b->frame && a->cksum[0] == b->cksum[0] &&
-           a->cksum[1] == b->cksum[1];
+    return wal_position_same_log(a, b) && a->frame == b->frame &&
+           (a->frame == 0 || (a->cksum[0] == b->cksum[0] && a->cksum[1] == b->cksum[1]));
 }
 
 void wal_position_encode(const struct wal_position *p, uint8_t ret[WAL_POSITION_BYTES]);

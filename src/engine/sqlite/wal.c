@@ -106,6 +106,12 @@ enum hf_code wal_read_frame_header(struct wal_file *w, uint32_t page_bytes, uint
     return read_exactly(w, wal_frame_offset(frame, page_bytes), ret, WAL_FRAME_HEADER_BYTES, err);
 }
 
+bool wal_frame_is_at(const uint8_t header[WAL_FRAME_HEADER_BYTES], const struct wal_position *p)
+{
+    return hf_get_be32(header + 8) == p->salt[0] && hf_get_be32(header + 12) == p->salt[1] &&
+           hf_get_be32(header + 16) == p->cksum[0] && hf_get_be32(header + 20) == p->cksum[1];
+}
+
 enum hf_code wal_read_page(struct wal_file *w, uint32_t page_bytes, uint32_t frame, uint8_t *dst,
                            struct hf_err *err)
 {

@@ -58,6 +58,9 @@ enum hf_code wal_read_frame_header(struct wal_file *w, uint32_t page_bytes, uint
                                    uint8_t ret[WAL_FRAME_HEADER_BYTES],
                                    struct hf_err *err) HF_MUST_CHECK;
 
+/* The frame's header is that of position `p`: same generation, same running checksum. */
+bool wal_frame_is_at(const uint8_t header[WAL_FRAME_HEADER_BYTES], const struct wal_position *p);
+
 /* The page in a frame; `dst` has page_bytes bytes. HF_DAMAGE if the file ends before it. */
 enum hf_code wal_read_page(struct wal_file *w, uint32_t page_bytes, uint32_t frame, uint8_t *dst,
                            struct hf_err *err) HF_MUST_CHECK;

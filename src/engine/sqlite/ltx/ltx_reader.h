@@ -41,6 +41,7 @@ void hf_ltx_reader_free(struct hf_ltx_reader *r); /* NULL is allowed */
 void hf_ltx_reader_free_ptr(struct hf_ltx_reader **r);
 #define HF_AUTO_LTX_READER HF_CLEANUP(hf_ltx_reader_free_ptr) struct hf_ltx_reader
 
+/* What the file says of itself; lives as the reader does. */
 const struct hf_ltx_header *hf_ltx_reader_header(const struct hf_ltx_reader *r);
 uint64_t hf_ltx_reader_post_sum(const struct hf_ltx_reader *r); /* 0 with NoChecksum */
 uint64_t hf_ltx_reader_pages(const struct hf_ltx_reader *r);    /* carried by the file */

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * capture.c - the capture job of a partition: start, attach, follow, let go.
+ *
+ * It never waits for the store once the first snapshot is there: what it makes goes to the spool.
+ */
+#include <inttypes.h>
+
+#include "archiver/partition.h"
+#include "base/check.h"
+#include "base/log.h"
+
+#define FULL_RETRY_MS 1000
+
+static bool stopping(const struct partition *p)
+{
+    return p->env->stop != NULL && *p->env->stop;
+}
+
+/* Nothing more will be captured: let the upload job finish. */
+static int64_t end_capture(struct partition *p)
+{
+    if (p->live != NULL)
+        p->live->ops->detach(p->live);
+    if (partition_phase(p) != PHASE_ENDED)
+        partition_set_phase(p, PHASE_CAPTURED);
+    hf_job_wake(p->upload_job);
+    return HF_JOB_ENDED;
+}
+
+static int64_t fail_capture(struct partition *p, const struct hf_err *err)
+{
+    partition_fail(p, err);
+    return end_capture(p);
+}
+
+/* Worth waiting for, unless the caller wants one pass and an answer. */
+static bool may_pass(const struct partition *p, enum hf_code code)
+{
+    return !p->once && !stopping(p) &&
+           (hf_code_retryable(code) || code == HF_IO || code == HF_UNCERTAIN || code == HF_DENIED);
+}
+
+static int64_t start(struct partition *p)
+{
+    struct hf_err err;
+    const enum hf_code rc = partition_start(p, &err);
+
+    if (rc == HF_OK) {
+        p->retry_ms = 0;
+        partition_set_phase(p, PHASE_ATTACH);
+        hf_job_wake(p->upload_job);
+        return 0;
+    }
+    if (may_pass(p, rc))
+        return partition_retry(p, &p->retry_ms, "start", &err);
+    return fail_capture(p, &err);
+}
+
+static void report_lost(struct partition *p)
+{
+    hf_log(HF_LOG_ERROR,
+           "%s: the live database has lost commits that are in the archive (TXID %" PRIu64
+           " and perhaps before): a power cut with synchronous=NORMAL does that. The archive keeps "
+           "them; the database as it is now follows as a catch-up",
+           p->target.name, p->live->ops->state(p->live)->txid);
+    (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.lost = true;
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static enum hf_code do_what_is_needed(struct partition *p, enum hf_live_need need,
+                                      struct hf_err *err)
+{
+    bool made = false;
+    enum hf_code rc = HF_OK;
+
+    if (need == HF_LIVE_SNAPSHOT) {
+        hf_log(HF_LOG_INFO, "%s: first snapshot", p->target.name);
+        rc = p->live->ops->snapshot(p->live, &p->taker, err);
+        if (rc == HF_OK)
+            hf_log(HF_LOG_INFO, "%s: snapshot is archived", p->target.name);
+    }
+    if (need == HF_LIVE_CATCH_UP) {
+        hf_log(HF_LOG_INFO, "%s: the log does not prove continuity; comparing every page",
+               p->target.name);
+        rc = p->live->ops->catch_up(p->live, &p->taker, &made, err);
+        if (rc == HF_OK)
+            hf_log(HF_LOG_INFO, "%s: %s", p->target.name,
+                   made ? "what differed follows as a catch-up" : "nothing had changed");
+    }
+    return rc;
+}
+
+static void publish(struct partition *p, const struct hf_round *round)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.status.captured_txid = p->live->ops->state(p->live)->txid;
+    p->guarded.status.spool_bytes = spool_bytes(p->spool);
+    if (round != NULL) {
+        p->guarded.status.log_bytes = round->log_bytes;
+        p->guarded.status.resting = round->resting;
+        p->guarded.status.caught_up = round->current && p->guarded.status.archived_txid ==
+                                                            p->guarded.status.captured_txid;
+    }
+    (void)pthread_mutex_unlock(&p->mutex);
+    if (spool_first(p->spool) != 0)
+        hf_job_wake(p->upload_job);
+}
+
+static int64_t attach(struct partition *p)
+{
+    enum hf_live_need need = HF_LIVE_FOLLOW;
+    bool lost = false;
+    struct hf_err err;
+    enum hf_code rc = p->live->ops->attach(p->live, &need, &lost, &err);
+
+    if (rc == HF_OK && lost)
+        report_lost(p);
+    if (rc == HF_OK) {
+        rc = do_what_is_needed(p, need, &err);
+        if (rc != HF_OK)
+            p->live->ops->detach(p->live);
+    }
+    if (rc == HF_OK) {
+        p->retry_ms = 0;
+        publish(p, NULL);
+        partition_set_phase(p, PHASE_FOLLOW);
+        return 0;
+    }
+    /* Somebody else put TXID 1 first, or we did and cannot tell: look again from the start. */
+    if (need == HF_LIVE_SNAPSHOT && (rc == HF_CONFLICT || rc == HF_UNCERTAIN)) {
+        partition_stop(p, PHASE_START);
+        return RETRY_MS_MIN;
+    }
+    if (may_pass(p, rc))
+        return partition_retry(p, &p->retry_ms, "attach", &err);
+    return fail_capture(p, &err);
+}
+
+/* C8: never fill the application's disk because the store is down. */
+static bool must_let_go(struct partition *p)
+{
+    uint64_t free_bytes = 0;
+    uint64_t total_bytes = 0;
+    struct hf_err ignored;
+
+    if (spool_first(p->spool) == 0)
+        return false;
+    if (spool_bytes(p->spool) > SPOOL_BYTES_MAX)
+        return true;
+    return hf_fs_space(p->env->fs, p->state_dir, &free_bytes, &total_bytes, &ignored) == HF_OK &&
+           free_bytes < total_bytes / 100 * FREE_DISK_PERCENT;
+}
+
+static int64_t let_go(struct partition *p)
+{
+    hf_log(HF_LOG_ERROR,
+           "%s: the store does not take segments and the spool has grown to %" PRIu64
+           " bytes: capture lets go of the log; restore points will be missing until the store is "
+           "back, and are then caught up with",
+           p->target.name, spool_bytes(p->spool));
+    p->live->ops->detach(p->live);
+    partition_set_phase(p, PHASE_DETACHED);
+    return FULL_RETRY_MS;
+}
+
+static bool take_question(struct partition *p, struct hf_position *ret)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool asked = p->guarded.question && p->guarded.until_txid == 0 &&
+                       !p->guarded.until_passed;
+
+    *ret = p->guarded.until;
+    (void)pthread_mutex_unlock(&p->mutex);
+    return asked;
+}
+
+static int64_t follow(struct partition *p)
+{
+    struct hf_position until;
+    const bool asked = take_question(p, &until);
+    const int64_t now_us = hf_mono_us(p->env->clock);
+    const bool last = p->once || stopping(p);
+    struct hf_round round = {
+        .cut = last || now_us - p->cut_us >= p->target.capture_ms * 1000,
+        .until = asked ? &until : NULL,
+    };
+    struct hf_err err;
+    const enum hf_code rc = p->live->ops->round(p->live, &round, &p->taker, &err);
+
+    if (rc == HF_CONFLICT)
+        return fail_capture(p, &err);
+    publish(p, rc == HF_OK ? &round : NULL);
+    if (asked)
+        partition_settle_question(p, rc == HF_OK && round.current);
+    if (rc != HF_OK) {
+        if (last || rc == HF_DAMAGE)
+            return fail_capture(p, &err);
+        return partition_retry(p, &p->retry_ms, "capture", &err);
+    }
+    p->retry_ms = 0;
+    if (round.segments_count > 0)
+        p->cut_us = now_us;
+    if (last && round.current)
+        return end_capture(p);
+    if (must_let_go(p))
+        return let_go(p);
+    return round.wait_ms;
+}
+
+static bool take_rival(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool rival = p->guarded.rival;
+
+    p->guarded.rival = false;
+    (void)pthread_mutex_unlock(&p->mutex);
+    return rival;
+}
+
+int64_t partition_capture(void *ctx)
+{
+    struct partition *p = ctx;
+    const enum partition_phase phase = partition_phase(p);
+
+    if (phase == PHASE_ENDED)
+        return end_capture(p);
+    if (take_rival(p)) {
+        p->distrust = true;
+        partition_stop(p, PHASE_START);
+        return 0;
+    }
+    if (stopping(p) && phase != PHASE_FOLLOW)
+        return end_capture(p);
+    switch (phase) {
+    case PHASE_START:
+        return start(p);
+    case PHASE_ATTACH:
+        return attach(p);
+    case PHASE_FOLLOW:
+        return follow(p);
+    case PHASE_DETACHED:
+        if (spool_first(p->spool) != 0)
+            return FULL_RETRY_MS;
+        partition_set_phase(p, PHASE_ATTACH);
+        return 0;
+    case PHASE_CAPTURED:
+    case PHASE_ENDED:
+        break;
+    }
+    return end_capture(p);
+}

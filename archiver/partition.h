@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * partition.h - private to archiver/: one partition from its start to its end.
+ *
+ * Two jobs work on it, each on any thread but never twice at once: capture (start.c, capture.c)
+ * and upload (upload.c). They share the spool and what is in `guarded`.
+ */
+#ifndef HF_ARCHIVER_PARTITION_H
+#define HF_ARCHIVER_PARTITION_H
+
+#include <pthread.h>
+
+#include "archive/owner.h"
+#include "archiver/archiver.h"
+#include "archiver/spool.h"
+#include "service/control.h"
+#include "service/loop.h"
+
+#define LOG_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define SPOOL_BYTES_MAX   (UINT64_C(1) << 30) /* then capture lets go of the log */
+#define FREE_DISK_PERCENT 10                  /* and below this, too */
+#define RETRY_MS_MIN      500
+#define RETRY_MS_MAX      30000
+#define OWNER_TOUCH_MS    3600000
+#define OWNER_CHECK_MS    (INT64_C(7) * 86400000 / 2) /* half of the level-0 retention */
+#define BOUNDARY_WAIT_MS  10000
+
+enum partition_phase {
+    PHASE_START,  /* the archive's state is not known yet */
+    PHASE_ATTACH, /* known; the database is not held */
+    PHASE_FOLLOW,
+    PHASE_DETACHED, /* let go of, until the spool is empty */
+    PHASE_CAPTURED, /* nothing more will be captured: upload what is in the spool */
+    PHASE_ENDED,
+};
+
+struct partition {
+    const struct hf_archiver_env *env; /* borrowed */
+    struct hf_archiver_target target;  /* strings owned */
+    bool once;
+    struct hf_job *capture_job;
+    struct hf_job *upload_job;
+
+    /* Of the capture job, and of start. */
+    char *state_dir;
+    struct hf_file *lock;
+    struct hf_archive archive;
+    struct hf_owner owner;
+    struct hf_live *live;
+    struct spool *spool;
+    struct hf_control *control;
+    struct hf_taker taker;
+    struct hf_upload *snapshot; /* being uploaded while it is made */
+    struct hf_sink snapshot_sink;
+    uint64_t taken_txid;
+    int64_t cut_us;
+    int64_t retry_ms;
+    bool distrust; /* another's segment stands where the local state has one of ours */
+
+    /* Of the upload job, which holds `in_use` while it uses what start set up. */
+    pthread_mutex_t in_use;
+    int64_t upload_retry_ms;
+    int64_t stopping_since_us;
+    int64_t touched_ms;
+    int64_t confirmed_ms; /* when the store last confirmed a segment or the owner was looked at */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct {
+        enum partition_phase phase;
+        struct hf_archiver_status status;
+        bool lost;     /* the live database had lost archived commits */
+        bool rival;    /* upload met another's segment: start again */
+        bool question; /* somebody waits for a boundary */
+        struct hf_position until;
+        uint64_t until_txid; /* the answer, 0 while there is none */
+        bool until_passed;
+    } guarded; /* by mutex */
+};
+
+struct partition *partition_new(const struct hf_archiver_env *env,
+                                const struct hf_archiver_target *target);
+void partition_free(struct partition *p);
+
+enum partition_phase partition_phase(struct partition *p);
+void partition_set_phase(struct partition *p, enum partition_phase phase);
+/* Remember the failure that the partition ends with; the first one counts. */
+void partition_fail(struct partition *p, const struct hf_err *err);
+/* Log a failure that will be tried again, and return after how many ms. */
+int64_t partition_retry(struct partition *p, int64_t *retry_ms, const char *doing,
+                        const struct hf_err *err);
+
+/* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
+ * head or what follows it in the spool. */
+enum hf_code partition_start(struct partition *p, struct hf_err *err) HF_MUST_CHECK;
+/* Let go of everything that start took; the phase is `phase` then. */
+void partition_stop(struct partition *p, enum partition_phase phase);
+
+/* The jobs. */
+int64_t partition_capture(void *ctx);
+int64_t partition_upload(void *ctx);
+
+/* take.c: where capture's segments go: TXID 1 into the store, others into the spool. */
+void partition_taker_init(struct partition *p);
+
+/* boundary.c */
+void partition_answer(void *ctx, const char *line, struct hf_buf *ret);
+/* Capture has made a round with the question; see whether that answers it. */
+void partition_settle_question(struct partition *p, bool current);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start.c - what must agree before the first byte is captured: archive, owner, local state, spool.
+ *
+ * Afterwards the live side's state is the archive's head, or follows it by segments that are all in
+ * the spool. Local state that does not agree with the archive is thrown away and made anew from the
+ * archive: it can be lost without loss.
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "archive/members.h"
+#include "archive/plan.h"
+#include "archiver/partition.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+
+static enum hf_code lock_state(struct partition *p, struct hf_err *err)
+{
+    HF_AUTO_FREE char *path = NULL;
+    enum hf_code rc = hf_fs_mkdirs(p->env->fs, p->state_dir, 0700, err);
+
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "folder for local state");
+    path = hf_strfmt("%s/lock", p->state_dir);
+    rc = hf_fs_open(p->env->fs, path, HF_OPEN_CREATE, 0600, &p->lock, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = hf_file_lock(p->lock, false, err);
+    if (rc == HF_BUSY)
+        return hf_err_set(err, HF_BUSY,
+                          "another holdfast is already archiving %s to this URL (it holds %s)",
+                          p->target.db_path, path);
+    return rc;
+}
+
+/* The archive is ours to write: made if new, of this engine and page size, and claimed. */
+static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
+{
+    struct hf_live_probe probe;
+    char host[HF_HOST_MAX] = "";
+    enum hf_code rc = p->target.engine->live_probe(p->target.db_path, &probe, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
+    if (rc != HF_OK)
+        return rc;
+    if (!p->archive.has_format) {
+        HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+        struct hf_archive_format format;
+
+        rc = hf_listing_head(&p->archive, 0, &head, err);
+        if (rc != HF_OK)
+            return rc;
+        if (head.max_txid > 0)
+            return hf_err_set(err, HF_USAGE,
+                              "%s holds segments that another program wrote: holdfast can restore "
+                              "and verify them, and archives only to a URL of its own",
+                              p->target.url);
+        hf_format_init(&format, p->target.engine->name, probe.page_bytes, p->archive.layout,
+                       p->env->rand);
+        rc = hf_format_create(&p->archive, &format, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    rc = hf_format_check(&p->archive, p->target.engine->name, probe.page_bytes, err);
+    if (rc != HF_OK)
+        return rc;
+    (void)gethostname(host, sizeof(host) - 1);
+    hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
+    return hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+}
+
+static enum hf_code open_live(struct partition *p, struct hf_err *err)
+{
+    const struct hf_live_options o = {
+        .fs = p->env->fs,
+        .clock = p->env->clock,
+        .pool = p->env->pool,
+        .db_path = p->target.db_path,
+        .state_dir = p->state_dir,
+        .seed = p->archive.format.seed,
+        .epoch = p->owner.epoch,
+        .log_bytes_max = p->target.log_bytes_max > 0 ? p->target.log_bytes_max : LOG_BYTES_DEFAULT,
+        .never_lock = p->target.never_lock,
+        .progress = p->target.progress,
+        .stop = p->env->stop,
+    };
+
+    return p->target.engine->live_open(&o, &p->live, err);
+}
+
+static uint64_t local_txid(const struct partition *p)
+{
+    return p->live->ops->state(p->live)->txid;
+}
+
+static enum hf_code adopt_ref(struct partition *p, const struct hf_segment_ref *ref,
+                              struct hf_err *err)
+{
+    HF_CLEANUP(hf_segment_source_done) struct hf_segment_source source = {0};
+
+    hf_segment_source_init(&source, &p->archive, ref);
+    return p->live->ops->adopt(p->live, &source.base, err);
+}
+
+/* Move the local state to the archive's head by what the archive has beyond it. */
+static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
+{
+    const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    HF_AUTO_PLAN *plan = NULL;
+    enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &latest, &plan, err);
+
+    for (size_t i = 0; rc == HF_OK && i < plan->segments_count; i++) {
+        if (plan->segments[i].max_txid > local_txid(p))
+            rc = adopt_ref(p, &plan->segments[i], err);
+    }
+    return rc;
+}
+
+/* The root that the archive has at its head is the one that the local state had there. */
+static enum hf_code check_root(struct partition *p, bool *ret_same, struct hf_err *err)
+{
+    const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    struct hf_root root;
+    HF_AUTO_PLAN *plan = NULL;
+    const enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &latest, &plan, err);
+
+    if (rc != HF_OK)
+        return rc;
+    *ret_same = plan->info.has_root && p->live->ops->root_at(p->live, plan->txid, &root) &&
+                hf_root_equal(plan->info.root, root);
+    return HF_OK;
+}
+
+/* A segment in the spool, as a source. */
+struct spooled {
+    struct hf_source base; /* first, so that the pointers convert */
+    struct hf_buf bytes;
+};
+
+static enum hf_code spooled_read(struct hf_source *s, uint64_t offset, size_t len,
+                                 struct hf_buf *ret, struct hf_err *err)
+{
+    const struct spooled *sp = (const struct spooled *)s;
+
+    if (offset > sp->bytes.len || len > sp->bytes.len - offset)
+        return hf_err_set(err, HF_DAMAGE, "%s ends at byte %zu", s->name, sp->bytes.len);
+    hf_buf_append(ret, sp->bytes.ptr + offset, len);
+    return HF_OK;
+}
+
+static void spooled_done(struct spooled *s)
+{
+    hf_buf_done(&s->bytes);
+}
+
+/* A process that was killed between spool and state left segments that the state lacks. */
+static enum hf_code adopt_from_spool(struct partition *p, struct hf_err *err)
+{
+    while (spool_last(p->spool) > local_txid(p)) {
+        HF_CLEANUP(spooled_done)
+        struct spooled s = {.base = {.read = spooled_read, .name = "segment in the spool"}};
+        enum hf_code rc = spool_read(p->spool, local_txid(p) + 1, &s.bytes, err);
+
+        if (rc != HF_OK)
+            return rc;
+        s.base.size_bytes = s.bytes.len;
+        rc = p->live->ops->adopt(p->live, &s.base, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}
+
+static enum hf_code throw_away(struct partition *p, const char *why, struct hf_err *err)
+{
+    hf_log(HF_LOG_WARN, "%s: local state is made anew from the archive: %s", p->target.name, why);
+    const enum hf_code rc = spool_drop(p->spool, 1, UINT64_MAX, err);
+
+    return rc != HF_OK ? rc : p->live->ops->reset(p->live, err);
+}
+
+/* Whether the spool holds every segment from `first` to the local state, and not more. */
+static bool spool_holds(struct partition *p, uint64_t first)
+{
+    for (uint64_t txid = first; txid <= local_txid(p); txid++) {
+        HF_AUTO_BUF bytes = {0};
+        struct hf_err ignored;
+
+        if (spool_read(p->spool, txid, &bytes, &ignored) != HF_OK)
+            return false;
+    }
+    return true;
+}
+
+/* Bring local state and archive together; see the file comment. */
+static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err)
+{
+    bool same = true;
+    enum hf_code rc = spool_drop(p->spool, 1, head, err);
+
+    if (rc == HF_OK && local_txid(p) >= head && head > 0)
+        rc = check_root(p, &same, err);
+    if (rc != HF_OK)
+        return rc;
+    if (p->distrust)
+        rc = throw_away(p, "another archiver's segments are in its place", err);
+    else if (!same)
+        rc = throw_away(p, "its root is not the archive's", err);
+    else if (local_txid(p) > head && !spool_holds(p, head + 1))
+        rc = throw_away(p, "it is ahead of the archive, and the spool lacks what is between", err);
+    if (rc == HF_OK && local_txid(p) < head)
+        rc = adopt_from_archive(p, err);
+    if (rc == HF_DAMAGE) {
+        rc = throw_away(p, err->text, err);
+        if (rc == HF_OK)
+            rc = adopt_from_archive(p, err);
+    }
+    if (rc != HF_OK)
+        return rc;
+    p->distrust = false;
+    rc = adopt_from_spool(p, err);
+    if (rc == HF_OK)
+        return HF_OK;
+    hf_log(HF_LOG_WARN, "%s: the spool is thrown away and will be caught up with: %s",
+           p->target.name, err->text);
+    rc = throw_away(p, "the spool could not be used", err);
+    return rc != HF_OK || head == 0 ? rc : adopt_from_archive(p, err);
+}
+
+static enum hf_code reconcile(struct partition *p, struct hf_err *err)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    const uint64_t known = local_txid(p);
+    enum hf_code rc = hf_listing_head(&p->archive, 0, &head, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (head.head_txid < head.max_txid)
+        return hf_err_set(err, HF_HOLE,
+                          "%s has a hole behind TXID %" PRIu64 " (it goes on to %" PRIu64
+                          "): nothing that is added could be restored across it. See `holdfast "
+                          "list`, and archive to a new URL",
+                          p->target.url, head.head_txid, head.max_txid);
+    if (head.max_txid == 0 && known > 0 && spool_first(p->spool) != 1)
+        return hf_err_set(
+            err, HF_HOLE,
+            "%s is empty, but this machine has archived up to TXID %" PRIu64
+            " there: a wrong URL, or the archive was deleted. To begin anew, remove %s",
+            p->target.url, known, p->state_dir);
+    rc = agree(p, head.head_txid, err);
+    if (rc != HF_OK)
+        return rc;
+    (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.status.archived_txid = head.head_txid;
+    p->guarded.status.captured_txid = local_txid(p);
+    (void)pthread_mutex_unlock(&p->mutex);
+    return HF_OK;
+}
+
+static enum hf_code list_as_member(struct partition *p, struct hf_err *err)
+{
+    struct hf_member m;
+
+    if (p->target.table == NULL)
+        return HF_OK;
+    const enum hf_code rc =
+        hf_member_init(&m, p->target.partition, p->target.db_path, p->archive.format.lineage, err);
+
+    return rc != HF_OK ? rc : hf_member_put(p->target.store, p->target.table, &m, err);
+}
+
+enum hf_code partition_start(struct partition *p, struct hf_err *err)
+{
+    HF_AUTO_FREE char *spool_dir = hf_strfmt("%s/spool", p->state_dir);
+    enum hf_code rc = lock_state(p, err);
+
+    if (rc == HF_OK)
+        rc = claim_archive(p, err);
+    if (rc == HF_OK)
+        rc = spool_open(p->env->fs, spool_dir, &p->spool, err);
+    if (rc == HF_OK)
+        rc = open_live(p, err);
+    if (rc == HF_OK)
+        rc = reconcile(p, err);
+    if (rc == HF_OK)
+        rc = list_as_member(p, err);
+    if (rc == HF_OK)
+        rc = hf_control_new(p->state_dir, partition_answer, p, &p->control, err);
+    if (rc != HF_OK)
+        partition_stop(p, PHASE_START);
+    return rc;
+}
+
+void partition_stop(struct partition *p, enum partition_phase phase)
+{
+    (void)pthread_mutex_lock(&p->in_use);
+    partition_set_phase(p, phase);
+    hf_control_free(p->control);
+    p->control = NULL;
+    hf_upload_free_ptr(&p->snapshot);
+    if (p->live != NULL)
+        p->live->ops->free(p->live);
+    p->live = NULL;
+    spool_free(p->spool);
+    p->spool = NULL;
+    hf_file_close(p->lock);
+    p->lock = NULL;
+    (void)pthread_mutex_unlock(&p->in_use);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listed.c - read what an archive has: one listing, and the headers at the ends of sections,
+ * because only a header knows its segment's time.
+ */
+#include "cli/listed.h"
+
+#include "base/alloc.h"
+#include "cli/header.h"
+
+static int64_t hinted_ms(const struct hf_segment *segment)
+{
+    return segment->timestamp_ms != 0 ? segment->timestamp_ms : segment->modified_ms;
+}
+
+static enum hf_code read_time(const struct hf_session *s, struct hf_listed *l,
+                              const struct hf_segment *segment, int64_t *ret, struct hf_err *err)
+{
+    struct hf_seg_info info;
+
+    if (l->headers_read == HF_LISTED_HEADERS_MAX) {
+        *ret = hinted_ms(segment);
+        return HF_OK;
+    }
+    l->headers_read++;
+
+    const enum hf_code rc = hf_header_read(s, &l->archive, segment, &info, err);
+
+    if (rc == HF_OK)
+        *ret = info.time_ms;
+    return rc;
+}
+
+static enum hf_code read_sections(const struct hf_session *s, struct hf_listed *l,
+                                  struct hf_err *err)
+{
+    hf_sections_find(&l->all, &l->sections);
+    l->parts = hf_calloc(l->sections.count, sizeof(*l->parts));
+    for (size_t i = 0; i < l->sections.count; i++) {
+        const struct hf_section *section = &l->sections.items[i];
+        enum hf_code rc = read_time(s, l, &section->first, &l->parts[i].from_ms, err);
+
+        l->parts[i].to_ms = l->parts[i].from_ms;
+        l->parts[i].level = section->level;
+        if (rc == HF_OK && section->points_count > 1)
+            rc = read_time(s, l, &section->last, &l->parts[i].to_ms, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}
+
+static enum hf_code read_snapshots(const struct hf_session *s, struct hf_listed *l,
+                                   struct hf_err *err)
+{
+    enum hf_code rc = HF_OK;
+
+    l->snapshots = hf_calloc(l->all.count, sizeof(*l->snapshots));
+    l->snapshots_ms = hf_calloc(l->all.count, sizeof(*l->snapshots_ms));
+    for (size_t i = 0; rc == HF_OK && i < l->all.count; i++) {
+        const struct hf_segment *segment = &l->all.items[i];
+
+        if (segment->min_txid != 1)
+            continue;
+        rc = read_time(s, l, segment, &l->snapshots_ms[l->snapshots_count], err);
+        l->snapshots[l->snapshots_count++] = *segment;
+    }
+    return rc;
+}
+
+/* Between which known times each hole lies. */
+static void place_holes(struct hf_listed *l)
+{
+    l->holes = hf_calloc(l->spans.holes_count, sizeof(*l->holes));
+    for (size_t i = 0; i < l->spans.holes_count; i++) {
+        const struct hf_hole *hole = &l->spans.holes[i];
+
+        for (size_t j = 0; j < l->sections.count; j++) {
+            const struct hf_section *section = &l->sections.items[j];
+
+            if (section->last.max_txid < hole->first_txid)
+                l->holes[i].from_ms = l->parts[j].to_ms;
+            if (section->first.max_txid > hole->last_txid && l->holes[i].to_ms == 0)
+                l->holes[i].to_ms = l->parts[j].from_ms;
+        }
+        if (l->holes[i].to_ms == 0)
+            l->holes[i].to_ms = l->holes[i].from_ms;
+        if (l->holes[i].from_ms == 0)
+            l->holes[i].from_ms = l->holes[i].to_ms;
+    }
+}
+
+static enum hf_code read_owner(struct hf_listed *l, struct hf_err *err)
+{
+    const enum hf_code rc = hf_owner_read(&l->archive, &l->owner, err);
+
+    l->has_owner = rc == HF_OK;
+    return rc == HF_NOT_FOUND ? HF_OK : rc;
+}
+
+enum hf_code hf_listed_read(const struct hf_session *s, const struct hf_places *places,
+                            const struct hf_place *place, struct hf_listed *ret, struct hf_err *err)
+{
+    enum hf_code rc = HF_OK;
+
+    *ret = (struct hf_listed){0};
+    rc = hf_archive_open(places->store, place->prefix, &ret->archive, err);
+    if (rc == HF_OK)
+        rc = hf_listing_all(&ret->archive, &ret->all, err);
+    if (rc == HF_OK && ret->all.count == 0)
+        rc = hf_err_set(err, HF_NOT_FOUND, "%s: there is no archive, or nothing in it", place->url);
+    if (rc == HF_OK)
+        rc = read_sections(s, ret, err);
+    if (rc == HF_OK)
+        rc = read_snapshots(s, ret, err);
+    if (rc == HF_OK)
+        rc = read_owner(ret, err);
+    if (rc != HF_OK)
+        return rc;
+    hf_plan_spans(&ret->all, &ret->spans);
+    place_holes(ret);
+    return HF_OK;
+}
+
+void hf_listed_done(struct hf_listed *l)
+{
+    hf_seg_list_done(&l->all);
+    hf_spans_done(&l->spans);
+    hf_sections_done(&l->sections);
+    hf_free(l->parts);
+    hf_free(l->holes);
+    hf_free(l->snapshots);
+    hf_free(l->snapshots_ms);
+    *l = (struct hf_listed){0};
+}
+
+bool hf_listed_is_broken(const struct hf_listed *l)
+{
+    for (size_t i = 0; i < l->spans.runs_count; i++) {
+        if (l->spans.runs[i].restorable_from == 0)
+            return true;
+    }
+    return l->spans.holes_count > 0;
+}
+
+uint64_t hf_listed_bytes(const struct hf_listed *l)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < HF_LEVELS_COUNT; i++)
+        bytes += l->spans.levels[i].bytes;
+    return bytes;
+}

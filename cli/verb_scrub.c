@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verb_scrub.c - holdfast scrub: live databases against their archives.
+ *
+ * What was committed last must be in the archive before it can be compared. A running archiver
+ * sees to that, and is asked for a boundary; if none runs, one is run here, once, before the scrub.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "archive/listing.h"
+#include "base/alloc.h"
+#include "cli/archiving.h"
+#include "cli/bar.h"
+#include "cli/header.h"
+#include "cli/text.h"
+#include "scrubber/scrubber.h"
+
+static const struct hf_option options[] = {
+    {
+        .name = "reference",
+        .argument = "FILE",
+        .kind = HF_OPTION_TEXT,
+        .offset = offsetof(struct hf_args, reference),
+        .help = "Compare with this file, which 'holdfast rebuild' made, in place of a reference "
+                "rebuilt from the store",
+    },
+    {
+        .name = "no-archive",
+        .kind = HF_OPTION_FLAG,
+        .offset = offsetof(struct hf_args, no_archive),
+        .help = "If no archiver runs, do not archive first: needs to read the store only, and "
+                "leaves out what was committed since",
+    },
+    {
+        .name = "rate",
+        .argument = "RATE",
+        .kind = HF_OPTION_RATE,
+        .offset = offsetof(struct hf_args, rate),
+        .help = "Read at most this much of the live database, as in 50MiB/s (default: no limit, "
+                "or what the configuration says)",
+    },
+    {
+        .name = "repair",
+        .kind = HF_OPTION_FLAG,
+        .offset = offsetof(struct hf_args, repair),
+        .help = "Not available yet: refused",
+    },
+    HF_OPTION_STATE,
+};
+
+/* Asks the archiver that runs over one folder of local state. */
+struct boundary {
+    struct hf_boundary base; /* first, so that the pointers convert */
+    const char *state_dir;   /* borrowed */
+};
+
+static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
+                        struct hf_err *err)
+{
+    return hf_archiver_ask_boundary(((struct boundary *)b)->state_dir, p, ret_txid, err);
+}
+
+/* Where findings go. */
+struct teller {
+    struct hf_session *s;
+    const struct hf_place *place;
+    json_t *object;
+};
+
+static void print_finding(const struct teller *t, const struct hf_finding *f)
+{
+    HF_AUTO_BUF where = {0};
+
+    if (f->page != 0)
+        hf_buf_printf(&where, ": page %" PRIu64, f->page);
+    if (f->owner != NULL && f->owner[0] != '\0')
+        hf_buf_printf(&where, " of %s", f->owner);
+    hf_out_finding(t->s->out, "%s: %s%s: %s", t->place->db_path, hf_finding_kind_text(f->kind),
+                   hf_buf_str(&where), f->text);
+}
+
+static void tell_finding(void *ctx, const struct hf_finding *f)
+{
+    const struct teller *t = ctx;
+    json_t *finding = hf_out_add(t->object, "findings");
+
+    hf_out_set_text(finding, "kind", hf_finding_kind_text(f->kind));
+    if (f->page != 0)
+        hf_out_set_number(finding, "page", f->page);
+    hf_out_set_number(finding, "txid", f->txid);
+    if (f->stale_txid != 0)
+        hf_out_set_number(finding, "stale_txid", f->stale_txid);
+    hf_out_set_text(finding, "owner", f->owner);
+    hf_out_set_text(finding, "text", f->text);
+    print_finding(t, f);
+}
+
+/* No archiver answers for the place. A position that cannot be found is answered at once. */
+static bool is_unattended(const char *state_dir)
+{
+    const struct hf_position nowhere = {.len = 0};
+    uint64_t txid = 0;
+    struct hf_err err;
+
+    return hf_archiver_ask_boundary(state_dir, &nowhere, &txid, &err) == HF_BUSY;
+}
+
+/* The last segment is the disk's word and not the log's: then a page that was damaged before looks
+ * as if it had been written so, and the scrub cannot tell. */
+static bool ends_in_catch_up(struct hf_session *s, const struct hf_archive *archive,
+                             uint64_t from_txid)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    struct hf_err err;
+
+    if (hf_listing_head(archive, from_txid, &head, &err) != HF_OK)
+        return false;
+    for (size_t i = 0; i < head.after.count; i++) {
+        struct hf_seg_info info;
+
+        if (hf_header_read(s, archive, &head.after.items[i], &info, &err) == HF_OK && info.catchup)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t head_of(const struct hf_archive *archive)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    struct hf_err err;
+
+    return hf_listing_head(archive, 0, &head, &err) == HF_OK ? head.max_txid : 0;
+}
+
+/*
+ * What is committed is in the archive, made by an archiver that runs here, once. Commits that the
+ * live database had lost are a finding; the scrub goes on.
+ */
+static enum hf_code archive_first(struct hf_session *s, const struct hf_places *places,
+                                  const struct hf_place *place, json_t *object, struct hf_err *err)
+{
+    struct hf_archiver_status status = {0};
+    struct hf_archive archive;
+    enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
+
+    if (rc != HF_OK)
+        return rc;
+
+    const uint64_t before = head_of(&archive);
+
+    rc = hf_archiving_run(s, places, (size_t)(place - places->items), 1, true, &status, err);
+    if (rc == HF_DAMAGE) {
+        json_t *finding = hf_out_add(object, "findings");
+
+        hf_out_set_text(finding, "kind", "live-lost");
+        hf_out_set_text(finding, "text", err->text);
+        hf_out_finding(s->out, "%s: live-lost: %s", place->db_path, err->text);
+        hf_session_found(s);
+        rc = HF_OK;
+    }
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "archive before the scrub (--no-archive leaves it out)");
+    if (before == 0 || !ends_in_catch_up(s, &archive, before))
+        return HF_OK;
+    hf_out_set_bool(object, "caught_up_first", true);
+    hf_out_note(s->out,
+                "holdfast: %s: no archiver had followed the log, so what differed was archived "
+                "as it stands on disk: damage from that time cannot be told from writes",
+                place->name);
+    return HF_OK;
+}
+
+static void print_clean(const struct hf_session *s, const struct hf_place *place,
+                        const struct hf_scrub_report *r)
+{
+    char pages[HF_TEXT_MAX];
+    char txid[HF_TEXT_MAX];
+    char when[HF_TIME_TEXT_MAX];
+    HF_AUTO_BUF how = {0};
+
+    hf_text_count(r->pages.equal, pages);
+    hf_text_count(r->txid, txid);
+    hf_time_text(r->time_ms, when);
+    if (r->from_device)
+        hf_buf_printf(&how, "from the device");
+    else
+        hf_buf_printf(&how, "but not from the device: %s",
+                      r->weaker_why != NULL ? r->weaker_why : "unknown why");
+    hf_out_line(s->out, "%s: clean: %s pages equal at TXID %s (%s), %s%s", place->db_path, pages,
+                txid, when, hf_buf_str(&how),
+                r->proved_by_roots ? "" : "; the reference is proved by checksums only");
+}
+
+static void set_report(json_t *object, const struct hf_scrub_report *r)
+{
+    hf_out_set_number(object, "txid", r->txid);
+    hf_out_set_time(object, "time", r->time_ms);
+    hf_out_set_number(object, "pages_equal", r->pages.equal);
+    hf_out_set_number(object, "pages_unused", r->pages.unused);
+    hf_out_set_number(object, "pages_differ", r->pages.differ);
+    hf_out_set_number(object, "bytes_read", r->pages.bytes_read);
+    hf_out_set_number(object, "slices", r->slices_count);
+    hf_out_set_number(object, "fetched_bytes", r->fetched_bytes);
+    hf_out_set_number(object, "findings_count", r->findings_count);
+    hf_out_set_bool(object, "from_device", r->from_device);
+    hf_out_set_text(object, "weaker_why", r->weaker_why);
+    hf_out_set_bool(object, "proved_by_roots", r->proved_by_roots);
+    hf_out_set_bool(object, "clean", r->findings_count == 0);
+}
+
+static void report_scrub(struct hf_session *s, const struct hf_place *place, json_t *object,
+                         const struct hf_scrub_report *r)
+{
+    char txid[HF_TEXT_MAX];
+
+    set_report(object, r);
+    if (r->findings_count == 0) {
+        print_clean(s, place, r);
+        return;
+    }
+    hf_text_count(r->txid, txid);
+    hf_out_finding(s->out, "%s: %" PRIu64 " finding%s at TXID %s", place->db_path,
+                   r->findings_count, r->findings_count == 1 ? "" : "s", txid);
+}
+
+static uint64_t rate_of(const struct hf_session *s, const struct hf_place *place)
+{
+    if (s->args->rate.given)
+        return (uint64_t)s->args->rate.value;
+    return place->table != NULL ? place->table->scrub_bytes_per_s : 0;
+}
+
+static enum hf_code compare(struct hf_session *s, const struct hf_places *places,
+                            const struct hf_place *place, const char *state_dir, json_t *object,
+                            struct hf_err *err)
+{
+    HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", state_dir);
+    struct boundary boundary = {.base = {.ask = ask}, .state_dir = state_dir};
+    struct teller teller = {.s = s, .place = place, .object = object};
+    struct hf_archive archive;
+    struct hf_scrub_report report = {0};
+    struct hf_bar bar;
+    enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
+
+    if (rc == HF_OK)
+        rc = hf_fs_mkdirs(s->fs, work_dir, 0700, err);
+    if (rc != HF_OK)
+        return rc;
+    hf_bar_init(&bar, s, "scrub", place->name, true);
+
+    const struct hf_scrub_options scrub = {
+        .engine = s->engine,
+        .archive = &archive,
+        .fs = s->fs,
+        .clock = s->clock,
+        .pool = s->pool,
+        .db_path = place->db_path,
+        .work_dir = work_dir,
+        .reference_path = s->args->reference,
+        .boundary = &boundary.base,
+        .bytes_per_s_max = rate_of(s, place),
+        .progress = &bar.base,
+        .stop = s->stop,
+    };
+
+    rc = hf_scrub(&scrub, tell_finding, &teller, &report, err);
+    hf_bar_done(&bar);
+    if (report.findings_count > 0)
+        hf_session_found(s);
+    if (rc == HF_OK)
+        report_scrub(s, place, object, &report);
+    return rc;
+}
+
+static enum hf_code scrub_place(struct hf_session *s, const struct hf_places *places,
+                                const struct hf_place *place, json_t *object, struct hf_err *err)
+{
+    HF_AUTO_FREE char *state_dir = hf_archiving_state_dir(s, place);
+    enum hf_code rc = HF_OK;
+
+    if (!s->args->no_archive && is_unattended(state_dir))
+        rc = archive_first(s, places, place, object, err);
+    return rc == HF_OK ? compare(s, places, place, state_dir, object, err) : rc;
+}
+
+static enum hf_code run(struct hf_session *s, struct hf_err *err)
+{
+    HF_AUTO_PLACES places = {0};
+    enum hf_code rc = HF_OK;
+
+    if (s->args->repair)
+        return hf_err_set(err, HF_UNSUPPORTED,
+                          "--repair is not available yet: restore to a new file and compare, or "
+                          "have SQLite rebuild what the finding names");
+    rc = hf_places_find(s, HF_PLACES_LIVE, !s->args->no_archive, &places, err);
+    if (rc != HF_OK)
+        return rc;
+    if (s->args->reference != NULL && places.count > 1)
+        return hf_err_set(err, HF_USAGE,
+                          "--reference is one partition's file, but %zu are meant: name one",
+                          places.count);
+    return hf_places_each(s, &places, scrub_place, err);
+}
+
+const struct hf_verb hf_verb_scrub = {
+    .name = "scrub",
+    .summary = "Compare live databases with their archives, page by page",
+    .usage =
+        {
+            "scrub DB URL [--reference FILE] [OPTION ...]",
+            "scrub -c FILE [TABLE | TABLE/PARTITION] [OPTION ...]",
+        },
+    .about =
+        "Reads every page of the live database, from the device where that can be done, and "
+        "compares it with a reference replica that is rebuilt from the archive alone. What differs "
+        "is told one a line, with the table it belongs to, and makes the exit status 1. The "
+        "database may be in use.\n\n"
+        "If no archiver follows the database, what is committed is archived first, which needs "
+        "write access to the store.",
+    .examples =
+        {
+            "holdfast scrub /var/lib/app/app.db s3://backups/app",
+            "holdfast scrub -c holdfast.yaml orders",
+        },
+    .options = options,
+    .options_count = HF_ARRAY_LEN(options),
+    .plain = {.min = 2, .max = 2},
+    .named = {.min = 0, .max = 1},
+    .run = run,
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chain.c - fetch, compare header and key, apply. */
+#include "rebuilder/chain.h"
+
+#include <inttypes.h>
+
+/* A key that lies about its TXIDs would let a plan lead elsewhere than it says. */
+static enum hf_code check_key(struct hf_chain *c, struct hf_source *source,
+                              const struct hf_segment_ref *ref, struct hf_err *err)
+{
+    const struct hf_segment_codec *codec = c->engine->codec;
+    HF_AUTO_BUF header = {0};
+    struct hf_seg_info info;
+    enum hf_code rc;
+
+    rc = source->read(source, 0, codec->header_bytes, &header, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = codec->info(hf_buf_slice(&header), &info, err);
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "%s", source->name);
+    if (info.min_txid == ref->min_txid && info.max_txid == ref->max_txid)
+        return HF_OK;
+    c->names_lie = true;
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s holds TXID %" PRIu64 " to %" PRIu64 ", not those that its name tells",
+                      source->name, info.min_txid, info.max_txid);
+}
+
+static enum hf_code apply_next(struct hf_chain *c, struct hf_fetch *fetch, struct hf_replica *r,
+                               const struct hf_segment_ref *ref, struct hf_err *err)
+{
+    struct hf_source *source;
+    enum hf_code rc;
+
+    rc = hf_fetch_next(fetch, &source, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = check_key(c, source, ref, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = r->ops->apply(r, source, err);
+    if (rc != HF_OK)
+        return rc;
+    if (r->ops->state(r)->txid != ref->max_txid)
+        return hf_err_set(err, HF_DAMAGE, "%s changed while it was read", source->name);
+    return HF_OK;
+}
+
+enum hf_code hf_chain_apply(struct hf_chain *c, struct hf_replica *r,
+                            const struct hf_segment_ref *refs, size_t refs_count, hf_chain_fn *fn,
+                            void *ctx, struct hf_err *err)
+{
+    HF_CLEANUP(hf_fetch_free_ptr)
+    struct hf_fetch *fetch = hf_fetch_new(c->archive, c->pool, refs, refs_count, c->meter, c->stop);
+    enum hf_code rc;
+
+    c->names_lie = false;
+    for (c->applied = 0; c->applied < refs_count; c->applied++) {
+        const struct hf_segment_ref *ref = &refs[c->applied];
+
+        if (c->stop != NULL && *c->stop)
+            return hf_err_set(err, HF_CANCELED, "stopped before %s was applied", ref->key);
+        rc = apply_next(c, fetch, r, ref, err);
+        if (rc == HF_OK && fn != NULL)
+            rc = fn(ctx, c->applied, r->ops->state(r), err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rebuilder.c - plan, route, chain, judgement. Invariants: DESIGN.md.
+ *
+ * A route is what is read: the whole plan, or the shorter way from a replica that was kept. The
+ * shorter way is tried first and is never the last word: whatever is wrong with it may be wrong
+ * with what was kept, so only the whole plan can find damage.
+ */
+#include "rebuilder/rebuilder.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "rebuilder/chain.h"
+
+#define LOOKS_MAX 2 /* plans made where a planned segment is gone */
+
+struct route {
+    const struct hf_segment_ref *refs; /* the plan's, or `own` */
+    size_t count;
+    uint64_t bytes;
+    struct hf_segment_ref *own; /* of a detour that is not in the plan */
+};
+
+static void route_done(struct route *r)
+{
+    if (r->own != NULL) {
+        for (size_t i = 0; i < r->count; i++)
+            hf_segment_ref_done(&r->own[i]);
+    }
+    hf_free(r->own);
+    *r = (struct route){0};
+}
+
+static void replica_free(struct hf_replica **r)
+{
+    if (*r != NULL)
+        (*r)->ops->free(*r);
+    *r = NULL;
+}
+#define AUTO_REPLICA HF_CLEANUP(replica_free) struct hf_replica
+
+static enum hf_code open_replica(const struct hf_rebuild_options *o, bool anew,
+                                 struct hf_replica **ret, struct hf_err *err)
+{
+    const struct hf_replica_options options = {
+        .fs = o->fs,
+        .pool = o->pool,
+        .seed = o->archive->has_format ? o->archive->format.seed : 0,
+        .digest_path = o->digest_path,
+        .anew = anew,
+        .pages_path = o->pages_path,
+        .mode = o->mode,
+        .stop = o->stop,
+    };
+
+    return o->engine->replica_open(&options, ret, err);
+}
+
+/* The replica stands where the plan leads. */
+static enum hf_code judge_end(const struct hf_plan *plan, const struct hf_state *s,
+                              struct hf_err *err)
+{
+    char expected[HF_ROOT_HEX_MAX];
+    char found[HF_ROOT_HEX_MAX];
+
+    if (s->txid != plan->txid || s->pages_count != plan->info.pages_count)
+        return hf_err_set(err, HF_DAMAGE,
+                          "the chain led to TXID %" PRIu64 " with %" PRIu64
+                          " pages, expected TXID %" PRIu64 " with %" PRIu64,
+                          s->txid, s->pages_count, plan->txid, plan->info.pages_count);
+    if (!plan->info.has_root || hf_root_equal(s->root, plan->info.root))
+        return HF_OK;
+    hf_root_hex(plan->info.root, expected);
+    hf_root_hex(s->root, found);
+    return hf_err_set(err, HF_DAMAGE,
+                      "the chain led to a state whose root is %s, expected %s as in %s", found,
+                      expected, plan->segments[plan->segments_count - 1].key);
+}
+
+static enum hf_code run(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                        const struct route *route, struct hf_replica *r,
+                        struct hf_rebuild_report *report, struct hf_err *err)
+{
+    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
+    struct hf_chain chain = {
+        .engine = o->engine,
+        .archive = o->archive,
+        .pool = o->pool,
+        .meter = &meter,
+        .stop = o->stop,
+    };
+    enum hf_code rc;
+
+    hf_meter_init(&meter, o->progress, route->bytes);
+    rc = hf_chain_apply(&chain, r, route->refs, route->count, NULL, NULL, err);
+    report->segments_read += chain.applied;
+    report->bytes_read += hf_meter_bytes(&meter);
+    if (rc == HF_OK)
+        rc = judge_end(plan, r->ops->state(r), err);
+    if (rc != HF_OK)
+        return rc;
+    return r->ops->finish(r, err);
+}
+
+/* What was kept can be judged by roots at the end, and lies before it. */
+static bool is_kept_useful(const struct hf_plan *plan, const struct hf_state *s)
+{
+    return s->has_root && plan->info.has_root && s->txid <= plan->txid &&
+           s->page_bytes == plan->info.page_bytes;
+}
+
+/*
+ * From `txid` by segments that are not in the plan, because it begins with a newer snapshot: the
+ * furthest step each time. `count` stays 0 if they do not lead there.
+ */
+static enum hf_code find_detour(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                                uint64_t txid, struct route *route, struct hf_err *err)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    size_t next = 0;
+    enum hf_code rc;
+
+    rc = hf_listing_head(o->archive, txid, &head, err);
+    if (rc != HF_OK)
+        return rc;
+    route->own = hf_calloc(head.after.count + 1, sizeof(*route->own));
+    while (txid < plan->txid) {
+        const struct hf_segment *best = NULL;
+
+        for (; next < head.after.count && head.after.items[next].min_txid <= txid + 1; next++) {
+            const struct hf_segment *s = &head.after.items[next];
+
+            if (s->min_txid > 1 && s->max_txid > txid && s->max_txid <= plan->txid &&
+                (best == NULL || s->max_txid > best->max_txid))
+                best = s;
+        }
+        if (best == NULL)
+            break;
+        hf_segment_ref_init(&route->own[route->count++], o->archive, best);
+        route->bytes += best->size_bytes;
+        txid = best->max_txid;
+    }
+    route->refs = route->own;
+    if (txid < plan->txid || route->bytes > plan->bytes)
+        route_done(route);
+    return HF_OK;
+}
+
+/* The way from a kept state; count 0 and bytes 0 if there is nothing to read. */
+static enum hf_code find_shorter(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                                 const struct hf_state *s, struct route *route, bool *ret_found,
+                                 struct hf_err *err)
+{
+    size_t skip = 0;
+
+    while (skip < plan->segments_count && plan->segments[skip].max_txid <= s->txid)
+        skip++;
+    if (skip == 0) {
+        const enum hf_code rc = find_detour(o, plan, s->txid, route, err);
+
+        *ret_found = route->count > 0;
+        return rc;
+    }
+    route->refs = plan->segments + skip;
+    route->count = plan->segments_count - skip;
+    for (size_t i = 0; i < route->count; i++)
+        route->bytes += route->refs[i].length_bytes;
+    *ret_found = true;
+    return HF_OK;
+}
+
+/*
+ * `*ret` is the replica that was kept, advanced; NULL if there is none that leads to the target.
+ */
+static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                            struct hf_replica **ret, struct hf_rebuild_report *report,
+                            struct hf_err *err)
+{
+    AUTO_REPLICA *r = NULL;
+    HF_CLEANUP(route_done) struct route route = {0};
+    bool found = false;
+    enum hf_code rc;
+
+    if (o->pages_path != NULL)
+        return HF_OK;
+    rc = open_replica(o, false, &r, err);
+    if (rc != HF_OK)
+        return rc;
+    const struct hf_state *s = r->ops->state(r);
+
+    if (s->txid == 0 || !is_kept_useful(plan, s))
+        return HF_OK;
+    rc = find_shorter(o, plan, s, &route, &found, err);
+    if (rc != HF_OK || !found)
+        return rc;
+    rc = run(o, plan, &route, r, report, err);
+    if (rc == HF_DAMAGE)
+        return HF_OK; /* of the archive or of what was kept: the whole plan will tell */
+    if (rc == HF_OK)
+        *ret = hf_take_ptr(&r);
+    return rc;
+}
+
+static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                              struct hf_replica **ret, struct hf_rebuild_report *report,
+                              struct hf_err *err)
+{
+    const struct route route = {
+        .refs = plan->segments,
+        .count = plan->segments_count,
+        .bytes = plan->bytes,
+    };
+    AUTO_REPLICA *r = NULL;
+    enum hf_code rc;
+
+    rc = open_replica(o, true, &r, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = run(o, plan, &route, r, report, err);
+    if (rc == HF_OK)
+        *ret = hf_take_ptr(&r);
+    return rc;
+}
+
+/* By one plan. `*ret_gone`: HF_HOLE because a planned segment is not there any more. */
+static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replica **ret,
+                            struct hf_rebuild_report *report, bool *ret_gone, struct hf_err *err)
+{
+    HF_AUTO_PLAN *plan = NULL;
+    AUTO_REPLICA *r = NULL;
+    enum hf_code rc;
+
+    rc = hf_plan_new(o->archive, o->engine->codec, &o->target, &plan, err);
+    if (rc == HF_OK && o->judge != NULL)
+        rc = o->judge(o->judge_ctx, plan, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = advance(o, plan, &r, report, err);
+    if (rc == HF_OK && r == NULL)
+        rc = make_anew(o, plan, &r, report, err);
+    *ret_gone = rc == HF_HOLE;
+    if (rc != HF_OK)
+        return rc;
+    report->state = *r->ops->state(r);
+    report->after_last = plan->after_last;
+    report->wanted_txid = plan->wanted_txid;
+    report->proved = report->state.has_root;
+    *ret = hf_take_ptr(&r);
+    return HF_OK;
+}
+
+static enum hf_code check_engine(const struct hf_rebuild_options *o, struct hf_err *err)
+{
+    char url[HF_ARCHIVE_URL_MAX];
+
+    if (!o->archive->has_format || strcmp(o->archive->format.engine, o->engine->name) == 0)
+        return HF_OK;
+    hf_archive_url(o->archive, url);
+    return hf_err_set(err, HF_USAGE, "%s is an archive of engine %s, not of %s", url,
+                      o->archive->format.engine, o->engine->name);
+}
+
+enum hf_code hf_rebuild(const struct hf_rebuild_options *o, struct hf_replica **ret,
+                        struct hf_rebuild_report *report, struct hf_err *err)
+{
+    struct hf_rebuild_report made = {0};
+    bool gone = false;
+    enum hf_code rc;
+
+    rc = check_engine(o, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = rebuild(o, ret, &made, &gone, err);
+    for (int look = 1; look < LOOKS_MAX && gone; look++) {
+        gone = false;
+        if (o->pages_path != NULL) {
+            rc = hf_fs_unlink(o->fs, o->pages_path, err);
+            if (rc != HF_OK)
+                return rc;
+        }
+        rc = rebuild(o, ret, &made, &gone, err);
+    }
+    if (rc == HF_OK)
+        *report = made;
+    return rc;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scrub.c - slices: pin the live database, learn which TXID that is, move the reference there by
+ * new segments only, compare, let go.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "rebuilder/rebuilder.h"
+#include "scrubber/finding.h"
+#include "scrubber/scrubber.h"
+
+#define SLICE_MS_DEFAULT 10000
+#define PIN_TRIES_MAX    50
+#define PIN_WAIT_MS      20
+
+struct scrub {
+    const struct hf_scrub_options *o;
+    struct hf_scan *scan;
+    struct hf_replica *reference;
+    char *digest_path;
+    struct finding_context findings;
+    struct hf_scrub_report *report;
+};
+
+static void scrub_done(struct scrub *s)
+{
+    if (s->reference != NULL)
+        s->reference->ops->free(s->reference);
+    if (s->scan != NULL)
+        s->scan->ops->free(s->scan);
+    hf_free(s->digest_path);
+}
+
+/* Move the reference to `target`; a fault of the archive becomes a finding and HF_CANCELED. */
+static enum hf_code advance(struct scrub *s, const struct hf_target *target, struct hf_err *err)
+{
+    const struct hf_rebuild_options o = {
+        .engine = s->o->engine,
+        .archive = s->o->archive,
+        .fs = s->o->fs,
+        .pool = s->o->pool,
+        .target = *target,
+        .digest_path = s->digest_path,
+        .progress = s->o->progress,
+        .stop = s->o->stop,
+    };
+    struct hf_rebuild_report r;
+
+    if (s->reference != NULL && target->kind == HF_TARGET_TXID &&
+        s->reference->ops->state(s->reference)->txid == target->txid)
+        return HF_OK;
+    if (s->reference != NULL)
+        s->reference->ops->free(s->reference);
+    s->reference = NULL;
+    const enum hf_code rc = hf_rebuild(&o, &s->reference, &r, err);
+
+    if (rc == HF_DAMAGE || rc == HF_HOLE) {
+        finding_about_archive(&s->findings, rc, err->text);
+        return hf_err_recode(err, HF_CANCELED, "the reference cannot be built");
+    }
+    if (rc != HF_OK)
+        return rc;
+    s->report->fetched_bytes += r.bytes_read;
+    s->report->txid = r.state.txid;
+    s->report->time_ms = r.state.time_ms;
+    s->report->proved_by_roots = r.proved;
+    s->findings.txid = r.state.txid;
+    return HF_OK;
+}
+
+/* Pin, and learn the TXID that ends exactly there. HF_BUSY: no archiver can tell; still pinned. */
+static enum hf_code pin_with_archiver(struct scrub *s, uint64_t *ret_txid, struct hf_err *err)
+{
+    for (int i = 0; i < PIN_TRIES_MAX; i++) {
+        struct hf_position p;
+        enum hf_code rc = s->scan->ops->pin(s->scan, &p, err);
+
+        if (rc != HF_OK)
+            return rc;
+        rc = s->o->boundary != NULL ? s->o->boundary->ask(s->o->boundary, &p, ret_txid, err)
+                                    : hf_err_set(err, HF_BUSY, "there is no archiver to ask");
+        if (rc == HF_OK || rc == HF_BUSY)
+            return rc;
+        s->scan->ops->unpin(s->scan);
+        if (rc != HF_NOT_FOUND)
+            return rc;
+        hf_sleep_ms(s->o->clock, PIN_WAIT_MS);
+    }
+    return hf_err_set(err, HF_TRANSIENT,
+                      "the archiver could not end a segment where the scan stood, in %d tries",
+                      PIN_TRIES_MAX);
+}
+
+/* Where the archive's last segment ended in the log, by its header alone. */
+static enum hf_code end_by_header(struct scrub *s, struct hf_position *ret, struct hf_err *err)
+{
+    const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    HF_AUTO_PLAN *plan = NULL;
+    HF_AUTO_BUF header = {0};
+    enum hf_code rc = hf_plan_new(s->o->archive, s->o->engine->codec, &latest, &plan, err);
+
+    if (rc != HF_OK)
+        return rc;
+    const struct hf_segment_ref *last = &plan->segments[plan->segments_count - 1];
+
+    if (plan->txid != s->report->txid)
+        return hf_err_set(err, HF_TRANSIENT, "the archive moved on meanwhile; scrub again");
+    rc = hf_store_get(s->o->archive->store, last->key, last->offset_bytes,
+                      s->o->engine->codec->header_bytes, &header, NULL, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = s->o->engine->segment_end(hf_buf_slice(&header), ret, err);
+    if (rc == HF_NOT_FOUND)
+        return hf_err_recode(err, HF_UNSUPPORTED,
+                             "the archive's last segment does not say where in the log it ended, "
+                             "and no archiver is running to tell: start one");
+    return rc;
+}
+
+/* One slice. `*next` moves on; 0 when the end was reached. */
+static enum hf_code run_slice(struct scrub *s, uint64_t *next, struct hf_err *err)
+{
+    const int64_t ms = s->o->slice_ms > 0 ? s->o->slice_ms : SLICE_MS_DEFAULT;
+    struct hf_position end;
+    const struct hf_position *replica_end = NULL;
+    uint64_t txid = 0;
+    enum hf_code rc = pin_with_archiver(s, &txid, err);
+
+    if (rc == HF_OK) {
+        const struct hf_target target = {.kind = HF_TARGET_TXID, .txid = txid};
+
+        rc = advance(s, &target, err);
+    } else if (rc == HF_BUSY) {
+        const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+
+        rc = advance(s, &latest, err);
+        if (rc == HF_OK)
+            rc = end_by_header(s, &end, err);
+        replica_end = &end;
+    } else {
+        return rc;
+    }
+    if (rc == HF_OK)
+        rc = s->scan->ops->slice(s->scan, s->reference, replica_end, *next, ms, finding_about_page,
+                                 &s->findings, &s->report->pages, next, err);
+    s->scan->ops->unpin(s->scan);
+    if (rc == HF_OK)
+        s->report->slices_count++;
+    return rc;
+}
+
+static enum hf_code open_scan(struct scrub *s, struct hf_err *err)
+{
+    const struct hf_scan_options o = {
+        .fs = s->o->fs,
+        .clock = s->o->clock,
+        .db_path = s->o->db_path,
+        .seed = s->o->archive->format.seed,
+        .bytes_per_s_max = s->o->bytes_per_s_max,
+        .stop = s->o->stop,
+    };
+    const enum hf_code rc = s->o->engine->scan_open(&o, &s->scan, err);
+
+    if (rc == HF_OK)
+        s->report->from_device = s->scan->ops->reads_device(s->scan, &s->report->weaker_why);
+    return rc;
+}
+
+enum hf_code hf_scrub(const struct hf_scrub_options *o, hf_finding_fn *fn, void *ctx,
+                      struct hf_scrub_report *report, struct hf_err *err)
+{
+    HF_CLEANUP(scrub_done)
+    struct scrub s = {
+        .o = o,
+        .report = report,
+        .digest_path = hf_strfmt("%s/reference", o->work_dir),
+        .findings = {.o = o, .fn = fn, .ctx = ctx, .report = report},
+    };
+    const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    uint64_t next = 1;
+
+    *report = (struct hf_scrub_report){0};
+    enum hf_code rc = hf_fs_mkdirs(o->fs, o->work_dir, 0700, err);
+
+    if (rc == HF_OK)
+        rc = advance(&s, &latest, err); /* the bulk of it, before anything is held */
+    if (rc == HF_OK)
+        rc = open_scan(&s, err);
+    while (rc == HF_OK && next != 0)
+        rc = run_slice(&s, &next, err);
+    if (rc == HF_OK)
+        rc = finding_explain(&s.findings, err);
+    finding_context_done(&s.findings);
+    /* A fault of the archive was told as a finding: the scrub has its verdict. */
+    if (rc == HF_CANCELED && report->findings_count > 0 && (o->stop == NULL || !*o->stop))
+        return HF_OK;
+    return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * owner.h - holdfast/owner: who may write to the archive (FORMAT section 4.2, ADR on fencing).
+ *
+ * Whoever claims the archive raises the epoch by a conditional put, so of two claims one wins, and
+ * the loser's later writes are refused by hf_owner_check() and hf_owner_touch().
+ *
+ * On a store without conditional put (no HF_STORE_COND_PUT) this is only a lease: a claim is
+ * refused while another node's lease runs, and read back after it is written. Two claims within one
+ * round trip of each other can both succeed; the one that wrote first learns of it at its next
+ * check or touch. The caller says so to the user and touches the object within half of
+ * HF_OWNER_LEASE_MS. Functions may be called from any thread; a struct hf_owner belongs to one.
+ */
+#ifndef HF_ARCHIVE_OWNER_H
+#define HF_ARCHIVE_OWNER_H
+
+#include "archive/archive.h"
+#include "base/rand.h"
+
+#define HF_NODE_MAX       33    /* bytes with NUL: 32 hex digits */
+#define HF_HOST_MAX       256   /* bytes with NUL, percent-escaped */
+#define HF_OWNER_LEASE_MS 60000 /* how long a claim or a touch holds without conditional put */
+
+struct hf_owner {
+    uint64_t epoch;            /* of the last claim, from 1; 0: never claimed */
+    char node[HF_NODE_MAX];    /* random, kept by the owner: the same node may claim again */
+    char host[HF_HOST_MAX];    /* for messages */
+    uint64_t pid;              /* for messages */
+    int64_t since_ms;          /* when it claimed */
+    int64_t attached_until_ms; /* the owner is known to have watched the database until then */
+    int64_t lease_until_ms;    /* 0 where the store has conditional puts */
+    struct hf_etag etag;       /* of the object as last read or written */
+};
+
+/* Who claims: node (hex of 128 random bits), host and pid; the rest is zero. */
+void hf_owner_init(struct hf_owner *o, struct hf_rand *rand, const char *host, uint64_t pid);
+
+/* Append the object's bytes: all fields but the etag. */
+void hf_owner_print(const struct hf_owner *o, struct hf_buf *ret);
+/* HF_DAMAGE: not an owner object. `ret->etag` is left empty. */
+enum hf_code hf_owner_parse(struct hf_slice body, struct hf_owner *ret,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+/* The present owner. HF_NOT_FOUND: nobody ever claimed the archive. */
+enum hf_code hf_owner_read(const struct hf_archive *a, struct hf_owner *ret,
+                           struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * The archive is `me`'s: me->epoch is one above every epoch before, since_ms and attached_until_ms
+ * are `now_ms`, and earlier owners are fenced.
+ * HF_BUSY      without conditional put: another node's lease runs; the message has host, pid and
+ *              time. With them: others claimed each time between our look and our put.
+ * HF_UNCERTAIN  the claim may have happened; claim again, which raises the epoch once more.
+ * HF_DAMAGE    the owner object there is not readable; nothing was written.
+ */
+enum hf_code hf_owner_claim(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * The object says that `me` was attached until `now_ms`.
+ * HF_FENCED     another claimed the archive, or the object was removed; nothing may be written.
+ * HF_UNCERTAIN  may be noted or not; still ours when last seen.
+ */
+enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * The archive was `me`'s at some moment of this call. HF_FENCED as for hf_owner_touch().
+ * HF_DAMAGE  the object is not readable, or its epoch is lower than ours: the store went back in
+ *            time.
+ */
+enum hf_code hf_owner_check(const struct hf_archive *a, struct hf_owner *me,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.c - struct hf_source over hf_store_get().
+ */
+#include "archive/source.h"
+
+#include <inttypes.h>
+
+#include "base/alloc.h"
+
+void hf_segment_ref_init(struct hf_segment_ref *r, const struct hf_archive *a,
+                         const struct hf_segment *segment)
+{
+    char key[HF_KEY_MAX + 1];
+
+    hf_archive_segment_key(a, segment, key);
+    *r = (struct hf_segment_ref){
+        .level = segment->level,
+        .min_txid = segment->min_txid,
+        .max_txid = segment->max_txid,
+        .key = hf_strdup(key),
+        .length_bytes = segment->size_bytes,
+    };
+}
+
+void hf_segment_ref_done(struct hf_segment_ref *r)
+{
+    hf_free(r->key);
+    *r = (struct hf_segment_ref){0};
+}
+
+static enum hf_code read_range(struct hf_source *base, uint64_t offset, size_t len,
+                               struct hf_buf *ret, struct hf_err *err)
+{
+    const struct hf_segment_source *s = (const struct hf_segment_source *)base;
+    const size_t before = ret->len;
+    struct hf_object object;
+    enum hf_code rc;
+
+    if (offset > base->size_bytes || len > base->size_bytes - offset)
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s: bytes %" PRIu64 " to %" PRIu64
+                          " are wanted of a segment of %" PRIu64,
+                          s->key, offset, offset + len, base->size_bytes);
+    if (len == 0)
+        return HF_OK;
+    rc = hf_store_get(s->store, s->key, s->offset_bytes + offset, len, ret, &object, err);
+    if (rc == HF_OK && ret->len - before == len)
+        return HF_OK;
+    ret->len = before;
+    if (rc == HF_NOT_FOUND)
+        return hf_err_set(err, HF_HOLE, "%s was listed and is gone", s->key);
+    if (rc != HF_OK)
+        return rc;
+    return hf_err_set(err, HF_DAMAGE, "%s is %" PRIu64 " bytes shorter than listed", s->key,
+                      s->offset_bytes + base->size_bytes - object.size_bytes);
+}
+
+void hf_segment_source_init(struct hf_segment_source *s, const struct hf_archive *a,
+                            const struct hf_segment_ref *ref)
+{
+    char *key = hf_strdup(ref->key);
+
+    *s = (struct hf_segment_source){
+        .base = {.read = read_range, .size_bytes = ref->length_bytes, .name = key},
+        .store = a->store,
+        .key = key,
+        .offset_bytes = ref->offset_bytes,
+    };
+}
+
+void hf_segment_source_done(struct hf_segment_source *s)
+{
+    hf_free(s->key);
+    *s = (struct hf_segment_source){0};
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.h - the bytes of a segment in the store, by ranged gets.
+ */
+#ifndef HF_ARCHIVE_SOURCE_H
+#define HF_ARCHIVE_SOURCE_H
+
+#include "archive/archive.h"
+#include "base/io.h"
+
+/* A segment by where its bytes are, so that several may once share an object. */
+struct hf_segment_ref {
+    unsigned level;
+    uint64_t min_txid;
+    uint64_t max_txid;
+    char *key; /* owned; hf_segment_ref_done() frees it */
+    uint64_t offset_bytes;
+    uint64_t length_bytes;
+};
+
+/* The segment as an object of its own: offset 0, and as long as the listing said. */
+void hf_segment_ref_init(struct hf_segment_ref *r, const struct hf_archive *a,
+                         const struct hf_segment *segment);
+void hf_segment_ref_done(struct hf_segment_ref *r);
+
+struct hf_segment_source {
+    struct hf_source base;  /* first, so that the pointers convert */
+    struct hf_store *store; /* borrowed */
+    char *key;              /* owned; also base.name */
+    uint64_t offset_bytes;
+};
+
+/*
+ * s->base reads the segment; nothing is asked of the store yet, and `ref` is not kept. Its read():
+ * HF_HOLE    the object was listed and is gone, which retention by another process may explain:
+ *            whoever planned with it plans again, once.
+ * HF_DAMAGE  it is shorter than was listed; nothing is appended.
+ * any other  as hf_store_get(). May be called from several threads.
+ */
+void hf_segment_source_init(struct hf_segment_source *s, const struct hf_archive *a,
+                            const struct hf_segment_ref *ref);
+void hf_segment_source_done(struct hf_segment_source *s);
+
+#endif

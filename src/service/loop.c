@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.c - jobs in a binary heap by the time they are due; threads take the first one.
+ *
+ * Invariant: a job is in the heap, or runs, or has ended.
+ */
+#include "service/loop.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+
+struct hf_job {
+    struct hf_loop *loop;
+    hf_job_fn *fn;
+    void *ctx;
+    int64_t due_us;
+    size_t place; /* in the heap */
+    bool running;
+    bool woken; /* while it ran */
+    bool ended;
+    struct hf_job *next; /* of all jobs */
+};
+
+struct hf_loop {
+    unsigned threads_count;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct {
+        struct hf_job **heap;
+        size_t count;
+        size_t cap;
+        size_t alive; /* jobs that have not ended */
+        struct hf_job *all;
+    } guarded; /* by mutex */
+};
+
+static void put_locked(struct hf_loop *l, size_t place, struct hf_job *j)
+{
+    l->guarded.heap[place] = j;
+    j->place = place;
+}
+
+static void sift_up_locked(struct hf_loop *l, struct hf_job *j)
+{
+    size_t at = j->place;
+
+    for (; at > 0 && l->guarded.heap[(at - 1) / 2]->due_us > j->due_us; at = (at - 1) / 2)
+        put_locked(l, at, l->guarded.heap[(at - 1) / 2]);
+    put_locked(l, at, j);
+}
+
+static void sift_down_locked(struct hf_loop *l, struct hf_job *j)
+{
+    size_t at = j->place;
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= l->guarded.count)
+            break;
+        if (child + 1 < l->guarded.count &&
+            l->guarded.heap[child + 1]->due_us < l->guarded.heap[child]->due_us)
+            child++;
+        if (l->guarded.heap[child]->due_us >= j->due_us)
+            break;
+        put_locked(l, at, l->guarded.heap[child]);
+        at = child;
+    }
+    put_locked(l, at, j);
+}
+
+static void push_locked(struct hf_loop *l, struct hf_job *j)
+{
+    if (l->guarded.count == l->guarded.cap) {
+        l->guarded.cap = l->guarded.cap > 0 ? l->guarded.cap * 2 : 16;
+        l->guarded.heap = hf_realloc(l->guarded.heap, l->guarded.cap, sizeof(*l->guarded.heap));
+    }
+    put_locked(l, l->guarded.count++, j);
+    sift_up_locked(l, j);
+    (void)pthread_cond_broadcast(&l->changed);
+}
+
+static struct hf_job *pop_locked(struct hf_loop *l)
+{
+    struct hf_job *first = l->guarded.heap[0];
+    struct hf_job *last = l->guarded.heap[--l->guarded.count];
+
+    if (last != first) {
+        put_locked(l, 0, last);
+        sift_down_locked(l, last);
+    }
+    return first;
+}
+
+struct hf_loop *hf_loop_new(unsigned threads_count)
+{
+    struct hf_loop *l = hf_calloc(1, sizeof(*l));
+    pthread_condattr_t attr;
+
+    hf_assert(threads_count >= 1);
+    l->threads_count = threads_count;
+    (void)pthread_mutex_init(&l->mutex, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&l->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return l;
+}
+
+struct hf_job *hf_loop_add(struct hf_loop *l, hf_job_fn *fn, void *ctx)
+{
+    struct hf_job *j = hf_calloc(1, sizeof(*j));
+
+    j->loop = l;
+    j->fn = fn;
+    j->ctx = ctx;
+    (void)pthread_mutex_lock(&l->mutex);
+    j->next = l->guarded.all;
+    l->guarded.all = j;
+    l->guarded.alive++;
+    push_locked(l, j);
+    (void)pthread_mutex_unlock(&l->mutex);
+    return j;
+}
+
+void hf_job_wake(struct hf_job *j)
+{
+    struct hf_loop *l = j->loop;
+
+    (void)pthread_mutex_lock(&l->mutex);
+    if (j->running) {
+        j->woken = true;
+    } else if (!j->ended) {
+        j->due_us = 0;
+        sift_up_locked(l, j);
+        (void)pthread_cond_broadcast(&l->changed);
+    }
+    (void)pthread_mutex_unlock(&l->mutex);
+}
+
+static void run_locked(struct hf_loop *l, struct hf_job *j)
+{
+    j->running = true;
+    j->woken = false;
+    (void)pthread_mutex_unlock(&l->mutex);
+    const int64_t again_ms = j->fn(j->ctx);
+
+    (void)pthread_mutex_lock(&l->mutex);
+    j->running = false;
+    if (again_ms == HF_JOB_ENDED) {
+        j->ended = true;
+        l->guarded.alive--;
+        (void)pthread_cond_broadcast(&l->changed);
+        return;
+    }
+    j->due_us = j->woken                        ? 0
+                : again_ms == HF_JOB_WHEN_WOKEN ? INT64_MAX
+                                                : hf_mono_us(hf_clock_system()) + again_ms * 1000;
+    push_locked(l, j);
+}
+
+/* Until the first job is due, or something changes. */
+static void wait_locked(struct hf_loop *l)
+{
+    if (l->guarded.count == 0 || l->guarded.heap[0]->due_us == INT64_MAX) {
+        (void)pthread_cond_wait(&l->changed, &l->mutex);
+        return;
+    }
+    const int64_t due_us = l->guarded.heap[0]->due_us;
+    const struct timespec until = {.tv_sec = due_us / 1000000,
+                                   .tv_nsec = (due_us % 1000000) * 1000};
+
+    (void)pthread_cond_timedwait(&l->changed, &l->mutex, &until);
+}
+
+static void *work(void *arg)
+{
+    struct hf_loop *l = arg;
+
+    (void)pthread_mutex_lock(&l->mutex);
+    while (l->guarded.alive > 0) {
+        if (l->guarded.count > 0 && l->guarded.heap[0]->due_us <= hf_mono_us(hf_clock_system()))
+            run_locked(l, pop_locked(l));
+        else
+            wait_locked(l);
+    }
+    (void)pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+void hf_loop_run(struct hf_loop *l)
+{
+    pthread_t *threads = hf_calloc(l->threads_count, sizeof(*threads));
+
+    for (unsigned i = 0; i < l->threads_count; i++)
+        hf_assert(pthread_create(&threads[i], NULL, work, l) == 0);
+    for (unsigned i = 0; i < l->threads_count; i++)
+        (void)pthread_join(threads[i], NULL);
+    hf_free(threads);
+}
+
+void hf_loop_free(struct hf_loop *l)
+{
+    if (l == NULL)
+        return;
+    while (l->guarded.all != NULL) {
+        struct hf_job *next = l->guarded.all->next;
+
+        hf_free(l->guarded.all);
+        l->guarded.all = next;
+    }
+    (void)pthread_cond_destroy(&l->changed);
+    (void)pthread_mutex_destroy(&l->mutex);
+    hf_free(l->guarded.heap);
+    hf_free(l);
+}

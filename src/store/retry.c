@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* retry.c - the waits of retry.h, and the two forms of Retry-After (RFC 9110 §10.2.3). */
+#include "store/retry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store/http.h"
+
+void hf_retry_init(struct hf_retry *r, struct hf_clock *clock, struct hf_rand *rand,
+                   int64_t budget_ms)
+{
+    *r = (struct hf_retry){.clock = clock, .rand = rand, .budget_ms = budget_ms};
+    hf_retry_progress(r);
+}
+
+void hf_retry_progress(struct hf_retry *r)
+{
+    r->deadline_us = hf_mono_us(r->clock) + r->budget_ms * 1000;
+    r->wait_ms_max = HF_RETRY_WAIT_MS_MIN;
+}
+
+bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms)
+{
+    int64_t wait_ms = 1 + (int64_t)hf_rand_below(r->rand, (uint64_t)r->wait_ms_max);
+
+    if (wait_ms < at_least_ms)
+        wait_ms = at_least_ms;
+    if (hf_mono_us(r->clock) + wait_ms * 1000 > r->deadline_us)
+        return false;
+    hf_sleep_ms(r->clock, wait_ms);
+    r->waits_count++;
+    r->wait_ms_max *= 2;
+    if (r->wait_ms_max > HF_RETRY_WAIT_MS_MAX)
+        r->wait_ms_max = HF_RETRY_WAIT_MS_MAX;
+    return true;
+}
+
+int64_t hf_retry_after_ms(const char *value, int64_t now_ms)
+{
+    char *end;
+    int64_t ms;
+
+    if (value == NULL || *value == '\0')
+        return 0;
+    errno = 0;
+
+    const long long sec = strtoll(value, &end, 10);
+
+    if (*end == '\0' && errno == 0 && sec >= 0 && sec <= HF_RETRY_AFTER_MS_MAX / 1000)
+        return sec * 1000;
+    if (*end == '\0')
+        return sec > 0 ? HF_RETRY_AFTER_MS_MAX : 0;
+    ms = hf_http_date(value) - now_ms;
+    if (ms <= 0)
+        return 0;
+    return ms > HF_RETRY_AFTER_MS_MAX ? HF_RETRY_AFTER_MS_MAX : ms;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_capture.c
+ *
+ * Goal: whatever an application does to its database, the segments lead to exactly that database.
+ * Method: an application connection and capture in one thread, in turns; after each step the image
+ * that the segments lead to is compared, page by page, with what SQLite itself says the database
+ * is.
+ */
+#include <stdio.h>
+
+#include "lib/capture_book.h"
+
+static void same_now(struct book *b, sqlite3 *app)
+{
+    struct hf_buf restored = book_image(b, b->count);
+    struct hf_buf live = book_live_image(app);
+
+    book_same(&restored, &live, b->infos[0].page_bytes);
+    hf_buf_done(&restored);
+    hf_buf_done(&live);
+}
+
+static void a_snapshot_and_what_follows_restore(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_SNAPSHOT);
+    same_now(b, app);
+    for (int i = 0; i < 20; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        (void)book_round(b, true);
+        same_now(b, app);
+    }
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void each_kind_of_checkpoint_by_the_application_is_followed(void **state)
+{
+    static const char *const modes[] = {"PASSIVE", "FULL", "RESTART", "TRUNCATE"};
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    (void)sqlite3_busy_timeout(app, 0); /* one thread: nobody would hand over while it waits */
+    for (int i = 0; i < 200; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(%d))", 100 + (i * 997) % 9000);
+        if (i % 3 == 0)
+            (void)book_round(b, i % 2 == 0);
+        if (i % 5 == 0)
+            (void)sqlite3_exec(app, sqlite3_mprintf("PRAGMA wal_checkpoint(%s)", modes[i / 5 % 4]),
+                               NULL, NULL, NULL);
+        if (i % 7 == 0)
+            book_settle(b);
+    }
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void shrinking_and_growing_again_is_followed(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, "PRAGMA page_size=1024; PRAGMA auto_vacuum=FULL");
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 40; i++) {
+        book_exec(app,
+                  "INSERT INTO t(b) SELECT randomblob(2000) FROM "
+                  "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 50) "
+                  "SELECT x FROM c)");
+        if (i % 2 == 0)
+            (void)book_round(b, true);
+        book_exec(app, "DELETE FROM t WHERE a %% %d <> 0", 2 + i % 5);
+        if (i % 3 == 0)
+            (void)book_round(b, true);
+        if (i % 10 == 0) {
+            book_exec(app, "VACUUM");
+            book_settle(b);
+            same_now(b, app);
+        }
+    }
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void a_killed_capture_goes_on_by_the_log_alone(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(1000000))");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 10; i++) {
+        bool lost = true;
+
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        (void)book_round(b, true);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        book_kill(b);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        assert_int_equal(book_attach(b, &lost), HF_LIVE_FOLLOW);
+        assert_false(lost);
+        (void)book_round(b, true);
+        same_now(b, app);
+    }
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void restarts_of_the_log_while_nobody_looked_are_caught_up_with(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(1000000))");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 4; i++) {
+        bool lost = true;
+
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        book_settle(b);
+        book_kill(b);
+        for (int restart = 0; restart <= i; restart++) {
+            book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+            book_exec(app, "PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        const size_t before = b->count;
+
+        assert_int_equal(book_attach(b, &lost), HF_LIVE_CATCH_UP);
+        assert_false(lost);
+        assert_int_equal(b->count, before + 1);
+        assert_true(b->infos[before].catchup);
+        assert_true(b->segments[before].len < 200000);
+        same_now(b, app);
+    }
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void a_refused_commit_is_made_again(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    struct hf_round round = {.cut = true};
+    struct hf_err err;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 10; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        b->refuse_commit = true;
+        assert_int_equal(b->live->ops->round(b->live, &round, &b->taker, &err), HF_FULL);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        assert_true(book_round(b, true) > 0);
+        same_now(b, app);
+    }
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void past_the_limit_the_log_is_sealed(void **state)
+{
+    struct book *b = book_new();
+
+    (void)state;
+    b->log_bytes_max = 100000;
+    sqlite3 *app = book_app(b, "PRAGMA wal_autocheckpoint=0");
+
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 300; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        (void)book_round(b, true);
+    }
+    int frames = 0;
+
+    assert_int_equal(sqlite3_wal_checkpoint_v2(app, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, NULL),
+                     SQLITE_OK);
+    assert_true(frames < 100);
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void a_replaced_database_is_noticed(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    struct hf_round round = {.cut = true};
+    struct hf_err err;
+    HF_AUTO_FREE char *copy = hf_strfmt("%s/other.db", b->dir);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a)");
+    book_exec(app, "VACUUM INTO '%s'", copy);
+    (void)book_attach(b, NULL);
+    assert_int_equal(rename(copy, b->db_path), 0);
+    hf_sleep_ms(hf_clock_system(), 1100); /* files are looked at once a second */
+    assert_int_equal(b->live->ops->round(b->live, &round, &b->taker, &err), HF_CONFLICT);
+    assert_non_null(strstr(err.text, "another database file"));
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+static void what_cannot_be_followed_is_refused_with_the_reason(void **state)
+{
+    struct book *b = book_new();
+    struct hf_live_probe probe;
+    struct hf_err err;
+    sqlite3 *app = NULL;
+    FILE *f;
+
+    (void)state;
+    assert_int_equal(sqlite_live_probe(b->db_path, &probe, &err), HF_DENIED);
+    f = fopen(b->db_path, "w");
+    for (int i = 0; i < 1000; i++)
+        (void)fputs("this is not a database at all\n", f);
+    (void)fclose(f);
+    assert_int_equal(sqlite_live_probe(b->db_path, &probe, &err), HF_USAGE);
+    assert_non_null(strstr(err.text, "not a SQLite database"));
+    assert_int_equal(remove(b->db_path), 0);
+    assert_int_equal(sqlite3_open(b->db_path, &app), SQLITE_OK);
+    book_exec(app, "CREATE TABLE t(a)");
+    assert_int_equal(sqlite_live_probe(b->db_path, &probe, &err), HF_USAGE);
+    assert_non_null(strstr(err.text, "--set-wal"));
+    hf_must(sqlite_live_prepare(b->db_path, &err), &err);
+    hf_must(sqlite_live_probe(b->db_path, &probe, &err), &err);
+    assert_int_equal(probe.page_bytes, 4096);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_and_what_follows_restore),
+        cmocka_unit_test(each_kind_of_checkpoint_by_the_application_is_followed),
+        cmocka_unit_test(shrinking_and_growing_again_is_followed),
+        cmocka_unit_test(a_killed_capture_goes_on_by_the_log_alone),
+        cmocka_unit_test(restarts_of_the_log_while_nobody_looked_are_caught_up_with),
+        cmocka_unit_test(a_refused_commit_is_made_again),
+        cmocka_unit_test(past_the_limit_the_log_is_sealed),
+        cmocka_unit_test(a_replaced_database_is_noticed),
+        cmocka_unit_test(what_cannot_be_followed_is_refused_with_the_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
