@@ -87,7 +87,7 @@ void partition_answer(void *ctx, const char *line, struct hf_buf *ret)
     ask(ctx, &until, ret);
 }
 
-void partition_settle_question(struct partition *p, bool current)
+void partition_settle_question(struct partition *p, bool looked)
 {
     struct hf_err ignored;
     uint64_t txid = 0;
@@ -101,7 +101,7 @@ void partition_settle_question(struct partition *p, bool current)
     (void)pthread_mutex_lock(&p->mutex);
     if (rc == HF_OK)
         p->guarded.until_txid = txid;
-    else if (current)
+    else if (looked)
         p->guarded.until_passed = true;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);

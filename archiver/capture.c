@@ -193,7 +193,7 @@ static int64_t follow(struct partition *p)
         return fail_capture(p, &err);
     publish(p, rc == HF_OK ? &round : NULL);
     if (asked)
-        partition_settle_question(p, rc == HF_OK && round.current);
+        partition_settle_question(p, rc == HF_OK && round.looked);
     if (rc != HF_OK) {
         if (last || rc == HF_DAMAGE)
             return fail_capture(p, &err);

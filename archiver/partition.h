@@ -106,6 +106,6 @@ void partition_taker_init(struct partition *p);
 /* boundary.c */
 void partition_answer(void *ctx, const char *line, struct hf_buf *ret);
 /* Capture has made a round with the question; see whether that answers it. */
-void partition_settle_question(struct partition *p, bool current);
+void partition_settle_question(struct partition *p, bool looked);
 
 #endif

@@ -123,6 +123,7 @@ struct hf_round {
     const struct hf_position *until; /* end a segment exactly here if it lies ahead; or NULL */
     /* out */
     unsigned segments_count; /* made in this round */
+    bool looked;             /* the log was looked at: `until` has been ended at, or lies behind */
     bool current;            /* everything committed before this round is captured */
     bool resting;            /* and nothing is held that anybody could wait for */
     uint64_t log_bytes;      /* of the log now */

@@ -67,6 +67,8 @@ static enum hf_code file_read(struct hf_file *f, uint64_t offset, void *dst, siz
     struct fault_file *ff = fault_file(f);
 
     FAULTY(ff->fault, READ, hf_file_read(ff->inner, offset, dst, len, ret_len, err), err)
+    if (fate == FAILS_BEFORE && ff->fault->guarded.plan.cuts_reads)
+        return hf_file_read(ff->inner, offset, dst, len / 2, ret_len, err);
     return rc;
 }
 

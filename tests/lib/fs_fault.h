@@ -52,6 +52,7 @@ struct fs_fault_plan {
     uint64_t fail_at;  /* the first call that fails, from 1; 0: none */
     bool from_then_on; /* and all of these kinds behind it */
     bool after_effect; /* the call is made and its success is hidden */
+    bool cuts_reads;   /* a read that fails is HF_OK with half the bytes: the file was cut */
     enum hf_code code; /* HF_IO or HF_FULL; HF_OK means HF_IO */
 };
 

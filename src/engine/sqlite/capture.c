@@ -781,13 +781,9 @@ static enum hf_code capture_until(struct live *l, const struct walindex *index,
                                   struct hf_round *round, struct hf_taker *t, struct hf_err *err)
 {
     struct wal_position until;
-    enum hf_code rc;
 
-    if (round->until == NULL)
-        return HF_OK;
-    rc = wal_position_import(round->until, &until, err);
-    if (rc != HF_OK)
-        return rc;
+    if (round->until == NULL || wal_position_import(round->until, &until, err) != HF_OK)
+        return HF_OK; /* whoever asks for what is no position gets none */
     if (!wal_position_same_log(&until, &index->end) || until.frame <= l->from.frame ||
         until.frame > index->end.frame)
         return HF_OK;
@@ -818,6 +814,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
         return rc;
     }
     hand_over(l, hold);
+    round->looked = true;
     round->current = index.end.frame == l->from.frame;
     return HF_OK;
 }
@@ -960,6 +957,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
     round->wait_ms = HAND_OVER_MS;
     round->resting = false;
     round->current = false;
+    round->looked = false;
     if (l->broken)
         return hf_err_set(err, HF_CONFLICT, "%s can no longer be followed: detach", l->db_path);
     enum hf_code rc = check_files(l, err);
@@ -975,6 +973,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
     }
     round->resting = l->resting;
     round->current = round->current || l->resting;
+    round->looked = round->looked || l->resting;
     return rc;
 }
 

@@ -233,18 +233,25 @@ static void reading_writes_nothing(void **state)
 
 /* --- versions --------------------------------------------------------------------------------- */
 
-/* Same length, same inode again, a clock that stands still: only the moved mtime tells them apart.
- */
+/* Same length, perhaps the same inode again, a clock that stands still: the moved mtime alone tells
+ * them apart on every file system. */
 static void each_version_has_its_own_etag_though_the_clock_stands(void **state)
 {
     struct test *t = *state;
+    HF_AUTO_FREE char *path = path_of(t, "k");
     struct hf_etag etags[40];
+    int64_t last_us = 0;
 
     for (size_t i = 0; i < HF_ARRAY_LEN(etags); i++) {
+        struct hf_stat st;
+
         hf_must(hf_store_put(t->store, "k", hf_slice_str("same"), &always, &etags[i], &t->err),
                 &t->err);
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(etags[i].str, etags[k].str);
+        hf_must(hf_fs_stat(hf_fs_system(), path, &st, &t->err), &t->err);
+        assert_true(st.mtime_us > last_us);
+        last_us = st.mtime_us;
     }
 }
 
@@ -324,6 +331,18 @@ static void full_device_is_told_as_such(void **state)
     assert_true(hf_code_retryable(t->err.code));
     assert_missing(t, "object");
     assert_listed(t, "", "", "");
+}
+
+static void object_that_was_cut_is_an_error(void **state)
+{
+    struct test *t = *state;
+    HF_AUTO_BUF got = {0};
+
+    put_ok(t, "object", "0123456789");
+    fs_fault_arm(&t->fs,
+                 (struct fs_fault_plan){.kinds = FS_READ, .fail_at = 1, .cuts_reads = true});
+    assert_int_equal(hf_store_get(t->store, "object", 0, 0, &got, NULL, &t->err), HF_IO);
+    assert_int_equal(got.len, 0);
 }
 
 static void lost_answer_to_link_or_rename_is_success(void **state)
@@ -532,6 +551,7 @@ int main(void)
         TEST(failed_fsync_of_a_new_folder_writes_nothing),
         TEST(failed_data_fsync_writes_nothing),
         TEST(full_device_is_told_as_such),
+        TEST(object_that_was_cut_is_an_error),
         TEST(lost_answer_to_link_or_rename_is_success),
         TEST(folders_made_by_others_are_synced_once),
         TEST(folder_removed_by_others_is_made_again),
