@@ -68,7 +68,9 @@ void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *tar
  */
 enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err) HF_MUST_CHECK;
 
+/* How many partitions were added. */
 size_t hf_archiver_count(const struct hf_archiver *a);
+/* Where partition `index` stands now. */
 void hf_archiver_status(struct hf_archiver *a, size_t index, struct hf_archiver_status *ret);
 void hf_archiver_free(struct hf_archiver *a); /* NULL is allowed */
 

@@ -78,11 +78,14 @@ struct partition {
     } guarded; /* by mutex */
 };
 
+/* Not started; the target is copied but for its store. */
 struct partition *partition_new(const struct hf_archiver_env *env,
                                 const struct hf_archiver_target *target);
 void partition_free(struct partition *p);
 
+/* Read and write under the mutex; PHASE_ENDED is final. */
 enum partition_phase partition_phase(struct partition *p);
+/* See partition_phase(). */
 void partition_set_phase(struct partition *p, enum partition_phase phase);
 /* Remember the failure that the partition ends with; the first one counts. */
 void partition_fail(struct partition *p, const struct hf_err *err);

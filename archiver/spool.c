@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* spool.c - `<txid in hex>.ltx`; a segment is written as segment.tmp and renamed when whole. */
 #include "archiver/spool.h"
 
 #include <inttypes.h>

@@ -15,8 +15,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define HF_JSON_SCHEMA 1 /* changes when a field changes its meaning or goes, not when one comes   \
-                          */
+#define HF_JSON_SCHEMA                                                                             \
+    1 /* changes when a field changes its meaning or goes, not when one comes                      \
+       */
 
 struct hf_out {
     bool json;

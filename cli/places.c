@@ -7,6 +7,8 @@
  */
 #include "cli/places.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "archive/members.h"
@@ -72,6 +74,14 @@ enum hf_code hf_place_check_database(const struct hf_session *s, const char *pat
     return HF_OK;
 }
 
+/* The one path that is the same from wherever it is named, so that local state is found again. */
+static char *real_path(const char *path)
+{
+    char real[PATH_MAX];
+
+    return hf_strdup(realpath(path, real) != NULL ? real : path);
+}
+
 /* Without -c: the operands are [DB] URL. */
 static enum hf_code find_plain(const struct hf_session *s, enum hf_places_kind kind, bool create,
                                struct hf_places *ret, struct hf_err *err)
@@ -97,7 +107,7 @@ static enum hf_code find_plain(const struct hf_session *s, enum hf_places_kind k
     place->prefix = hf_strdup("");
     place->url = hf_strdup(hf_store_url(ret->store));
     place->name = hf_strdup(db_path != NULL ? db_path : place->url);
-    place->db_path = db_path != NULL ? hf_strdup(db_path) : NULL;
+    place->db_path = db_path != NULL ? real_path(db_path) : NULL;
     return HF_OK;
 }
 

@@ -6,6 +6,7 @@
  * end, and makes the verdict.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "cli/archiving.h"
@@ -49,7 +50,10 @@ static void print_status(const struct hf_session *s, const struct hf_place *plac
     char txid[HF_TEXT_MAX];
     char size[HF_TEXT_MAX];
 
-    hf_time_text(st->archived_ms, when);
+    if (st->archived_ms != 0)
+        hf_time_text(st->archived_ms, when);
+    else
+        (void)snprintf(when, sizeof(when), "time not told");
     hf_text_count(st->archived_txid, txid);
     hf_text_size(st->uploaded_bytes, size);
     if (st->archived_txid == 0)
@@ -68,7 +72,7 @@ static void set_status(const struct hf_session *s, json_t *object,
     (void)s;
     hf_out_set_number(object, "captured_txid", st->captured_txid);
     hf_out_set_number(object, "archived_txid", st->archived_txid);
-    if (st->archived_txid > 0)
+    if (st->archived_ms != 0)
         hf_out_set_time(object, "archived_time", st->archived_ms);
     hf_out_set_number(object, "uploaded_bytes", st->uploaded_bytes);
     hf_out_set_number(object, "log_bytes", st->log_bytes);

@@ -2,8 +2,9 @@
 /*
  * verb_scrub.c - holdfast scrub: live databases against their archives.
  *
- * What was committed last must be in the archive before it can be compared. A running archiver
- * sees to that, and is asked for a boundary; if none runs, one is run here, once, before the scrub.
+ * What was committed last must be in the archive before it can be compared, and a segment must end
+ * where the scan stands. A running archiver sees to both. If none runs, what is committed is
+ * archived here first, so that failures are told well, and then an attendant answers.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "archive/listing.h"
 #include "base/alloc.h"
 #include "cli/archiving.h"
+#include "cli/attendant.h"
 #include "cli/bar.h"
 #include "cli/header.h"
 #include "cli/text.h"
@@ -76,7 +78,7 @@ static void print_finding(const struct teller *t, const struct hf_finding *f)
         hf_buf_printf(&where, ": page %" PRIu64, f->page);
     if (f->owner != NULL && f->owner[0] != '\0')
         hf_buf_printf(&where, " of %s", f->owner);
-    hf_out_finding(t->s->out, "%s: %s%s: %s", t->place->db_path, hf_finding_kind_text(f->kind),
+    hf_out_finding(t->s->out, "%s: %s%s: %s", t->place->name, hf_finding_kind_text(f->kind),
                    hf_buf_str(&where), f->text);
 }
 
@@ -94,16 +96,6 @@ static void tell_finding(void *ctx, const struct hf_finding *f)
     hf_out_set_text(finding, "owner", f->owner);
     hf_out_set_text(finding, "text", f->text);
     print_finding(t, f);
-}
-
-/* No archiver answers for the place. A position that cannot be found is answered at once. */
-static bool is_unattended(const char *state_dir)
-{
-    const struct hf_position nowhere = {.len = 0};
-    uint64_t txid = 0;
-    struct hf_err err;
-
-    return hf_archiver_ask_boundary(state_dir, &nowhere, &txid, &err) == HF_BUSY;
 }
 
 /* The last segment is the disk's word and not the log's: then a page that was damaged before looks
@@ -155,7 +147,7 @@ static enum hf_code archive_first(struct hf_session *s, const struct hf_places *
 
         hf_out_set_text(finding, "kind", "live-lost");
         hf_out_set_text(finding, "text", err->text);
-        hf_out_finding(s->out, "%s: live-lost: %s", place->db_path, err->text);
+        hf_out_finding(s->out, "%s: live-lost: %s", place->name, err->text);
         hf_session_found(s);
         rc = HF_OK;
     }
@@ -277,10 +269,14 @@ static enum hf_code scrub_place(struct hf_session *s, const struct hf_places *pl
                                 const struct hf_place *place, json_t *object, struct hf_err *err)
 {
     HF_AUTO_FREE char *state_dir = hf_archiving_state_dir(s, place);
+    HF_CLEANUP(hf_attendant_stop) struct hf_attendant attendant = {0};
     enum hf_code rc = HF_OK;
 
-    if (!s->args->no_archive && is_unattended(state_dir))
+    if (!s->args->no_archive && !hf_attendant_is_there(state_dir)) {
         rc = archive_first(s, places, place, object, err);
+        if (rc == HF_OK)
+            rc = hf_attendant_start(s, place, state_dir, &attendant, err);
+    }
     return rc == HF_OK ? compare(s, places, place, state_dir, object, err) : rc;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* finding.c - what a page that differs means: by its bytes, and by what the archive held before. */
 #include "scrubber/finding.h"
 
 #include <inttypes.h>

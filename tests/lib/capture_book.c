@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* capture_book.c - segments in memory, decoded in order onto one buffer. */
 #include "lib/capture_book.h"
 
 #include <stdio.h>
@@ -68,6 +69,7 @@ struct book *book_new(void)
     b->db_path = hf_strfmt("%s/app.db", b->dir);
     b->state_dir = hf_strfmt("%s/state", b->dir);
     b->pool = hf_pool_new(0);
+    test_clock_init(&b->clock, hf_now_us(hf_clock_system()));
     b->log_bytes_max = UINT64_C(64) << 20;
     assert_int_equal(mkdir(b->state_dir, 0700), 0);
     return b;
@@ -99,17 +101,15 @@ sqlite3 *book_app(struct book *b, const char *pragmas)
 
 void book_exec(sqlite3 *db, const char *sql, ...)
 {
-    HF_AUTO_BUF text = {0};
+    char text[4096];
     char *message = NULL;
     va_list ap;
-    char *printed = NULL;
 
     va_start(ap, sql);
-    assert_true(vasprintf(&printed, sql, ap) >= 0);
+    assert_in_range(vsnprintf(text, sizeof(text), sql, ap), 0, sizeof(text) - 1);
     va_end(ap);
-    if (sqlite3_exec(db, printed, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", printed, message);
-    hf_free(printed);
+    if (sqlite3_exec(db, text, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s: %s", text, message);
 }
 
 int64_t book_number(sqlite3 *db, const char *sql)
@@ -128,7 +128,7 @@ enum hf_live_need book_attach(struct book *b, bool *ret_lost)
 {
     const struct hf_live_options o = {
         .fs = hf_fs_system(),
-        .clock = hf_clock_system(),
+        .clock = &b->clock.base,
         .pool = b->pool,
         .db_path = b->db_path,
         .state_dir = b->state_dir,
@@ -165,6 +165,7 @@ unsigned book_round(struct book *b, bool cut)
     struct hf_round round = {.cut = cut};
     struct hf_err err;
 
+    test_clock_move(&b->clock, 50000);
     hf_must(b->live->ops->round(b->live, &round, &b->taker, &err), &err);
     return round.segments_count;
 }
@@ -175,10 +176,10 @@ void book_settle(struct book *b)
     struct hf_err err;
 
     for (int i = 0; i < 200; i++) {
+        test_clock_move(&b->clock, 50000);
         hf_must(b->live->ops->round(b->live, &round, &b->taker, &err), &err);
         if (round.resting)
             return;
-        hf_sleep_ms(hf_clock_system(), 10);
     }
     fail_msg("capture did not come to rest");
 }

@@ -27,6 +27,7 @@ struct book {
     char *db_path;
     char *state_dir;
     struct hf_pool *pool;
+    struct test_clock clock; /* 50 ms pass with every round */
     struct hf_live *live;
     bool never_lock;
     uint64_t log_bytes_max;

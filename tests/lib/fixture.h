@@ -25,7 +25,8 @@
             fail_msg("%s: %s (%s)", #call, (err)->text, hf_code_text((err)->code));                \
     } while (0)
 
-/* A new empty folder below $TMPDIR or /tmp; the caller removes it with test_tmp_remove(). */
+/* A new empty folder below $TMPDIR, or in memory (/dev/shm), or below /tmp; the caller removes it
+ * with test_tmp_remove(). */
 char *test_tmp_new(void);
 /* Remove the folder and all below it, and free the name. */
 void test_tmp_remove(char *path);

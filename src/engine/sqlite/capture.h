@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 
+/* As hf_engine.live_open. */
 enum hf_code sqlite_live_open(const struct hf_live_options *o, struct hf_live **ret,
                               struct hf_err *err) HF_MUST_CHECK;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* companions.c - stat(2) and /proc/locks; nothing is opened that SQLite has locks on. */
 #include "engine/sqlite/companions.h"
 
 #include <errno.h>

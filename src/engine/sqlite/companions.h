@@ -28,6 +28,7 @@ struct companions {
 enum hf_code companions_read(const char *db_path, struct companions *ret,
                              struct hf_err *err) HF_MUST_CHECK;
 
+/* All three are the same files. */
 bool companions_equal(const struct companions *a, const struct companions *b);
 /* Which of the files differs, for messages: static text. */
 const char *companions_difference(const struct companions *a, const struct companions *b);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* conn.c - SQLite results turned into what they mean for somebody who only follows. */
 #include "engine/sqlite/conn.h"
 
 #include <errno.h>

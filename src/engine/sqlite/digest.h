@@ -54,6 +54,7 @@ enum hf_code digest_open(struct hf_fs *fs, const char *path, struct digest **ret
                          const char **ret_why, struct hf_err *err) HF_MUST_CHECK;
 void digest_free(struct digest *d); /* NULL is allowed */
 
+/* What it stands for now; lives as the digest does. */
 const struct digest_mark *digest_mark(const struct digest *d);
 
 /* The entries of pages first .. first+n-1; those behind the end are zero. */

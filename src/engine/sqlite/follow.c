@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* follow.c - frames collected in log order, sorted by page, the newest of each kept. */
 #include "engine/sqlite/follow.h"
 
 #include <stdlib.h>

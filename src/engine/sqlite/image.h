@@ -37,6 +37,7 @@ struct page_set {
     size_t count;
 };
 
+/* Every page of the image but the lock page. */
 struct page_set image_all_pages(const struct image *image);
 
 /* `entries` are those of pages first_pgno .. first_pgno + n - 1. May come from any pool thread, in

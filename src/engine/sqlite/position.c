@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* position.c - positions as bytes: 24, big-endian. */
 #include "engine/sqlite/position.h"
 
 #include "base/bytes.h"

@@ -31,7 +31,9 @@ static inline bool wal_position_equal(const struct wal_position *a, const struct
            (a->frame == 0 || (a->cksum[0] == b->cksum[0] && a->cksum[1] == b->cksum[1]));
 }
 
+/* To bytes ... */
 void wal_position_encode(const struct wal_position *p, uint8_t ret[WAL_POSITION_BYTES]);
+/* ... and back. */
 void wal_position_decode(const uint8_t src[WAL_POSITION_BYTES], struct wal_position *ret);
 
 /* To and from the form that leaves the engine. HF_USAGE: not one of ours. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* rawfile.c - O_DIRECT, or the next best thing. */
 #include "engine/sqlite/rawfile.h"
 
 #include <errno.h>

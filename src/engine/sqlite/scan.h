@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 
+/* As hf_engine.scan_open. */
 enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **ret,
                               struct hf_err *err) HF_MUST_CHECK;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* wal.c - frames in order, each against the running checksum. */
 #include "engine/sqlite/wal.h"
 
 #include "base/alloc.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* walindex.c - both copies of the header must agree, as SQLite itself demands of a reader. */
 #include "engine/sqlite/walindex.h"
 
 #include <stdatomic.h>

@@ -55,9 +55,11 @@ static void each_kind_of_checkpoint_by_the_application_is_followed(void **state)
         book_exec(app, "INSERT INTO t(b) VALUES(randomblob(%d))", 100 + (i * 997) % 9000);
         if (i % 3 == 0)
             (void)book_round(b, i % 2 == 0);
-        if (i % 5 == 0)
-            (void)sqlite3_exec(app, sqlite3_mprintf("PRAGMA wal_checkpoint(%s)", modes[i / 5 % 4]),
-                               NULL, NULL, NULL);
+        if (i % 5 == 0) {
+            HF_AUTO_FREE char *sql = hf_strfmt("PRAGMA wal_checkpoint(%s)", modes[i / 5 % 4]);
+
+            (void)sqlite3_exec(app, sql, NULL, NULL, NULL);
+        }
         if (i % 7 == 0)
             book_settle(b);
     }
@@ -216,7 +218,7 @@ static void a_replaced_database_is_noticed(void **state)
     book_exec(app, "VACUUM INTO '%s'", copy);
     (void)book_attach(b, NULL);
     assert_int_equal(rename(copy, b->db_path), 0);
-    hf_sleep_ms(hf_clock_system(), 1100); /* files are looked at once a second */
+    test_clock_move(&b->clock, 1100000); /* files are looked at once a second */
     assert_int_equal(b->live->ops->round(b->live, &round, &b->taker, &err), HF_CONFLICT);
     assert_non_null(strstr(err.text, "another database file"));
     (void)sqlite3_close(app);

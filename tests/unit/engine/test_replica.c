@@ -246,13 +246,14 @@ static void a_segment_behind_the_next_txid_is_a_hole_and_changes_nothing(void **
     fixture_done(&f);
 }
 
-/* Flip each byte of a segment in turn: it is refused, or leads to the very same state (there is no
- * byte of ours that nothing covers). */
+/* Flip each byte of a segment in turn: it is refused, or leads to the very same state, as where LZ4
+ * has two ways to say the same page. */
 static void no_flipped_byte_leads_to_another_state(void **state)
 {
     struct fixture f;
     HF_AUTO_BUF first = {0};
     HF_AUTO_BUF second = {0};
+    size_t accepted = 0;
 
     (void)state;
     fixture_init(&f, MAKER_OURS, 512, 0);
@@ -268,13 +269,17 @@ static void no_flipped_byte_leads_to_another_state(void **state)
         second.ptr[i] ^= 0x10;
         rc = apply_bytes(&f, r, hf_buf_slice(&second));
         second.ptr[i] ^= 0x10;
-        if (rc != HF_DAMAGE && rc != HF_HOLE && rc != HF_UNSUPPORTED && rc != HF_USAGE)
+        if (rc == HF_OK) {
+            assert_stands_at(&f, r, 2, true);
+            accepted++;
+        } else if (rc != HF_DAMAGE && rc != HF_HOLE && rc != HF_UNSUPPORTED && rc != HF_USAGE)
             fail_msg("byte %zu: %s", i, hf_code_text(rc));
         r->ops->free(r);
         r = open_replica(&f);
         assert_stands_at(&f, r, 0, false);
         r->ops->free(r);
     }
+    assert_true(accepted < second.len / 100);
     fixture_done(&f);
 }
 
