@@ -100,6 +100,7 @@ void partition_fail(struct partition *p, const struct hf_err *err)
         (void)snprintf(p->guarded.status.failure_text, sizeof(p->guarded.status.failure_text), "%s",
                        err->text);
     }
+    (void)pthread_cond_broadcast(&p->changed); /* nobody gets an answer any more */
     (void)pthread_mutex_unlock(&p->mutex);
 }
 

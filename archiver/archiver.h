@@ -34,6 +34,8 @@ struct hf_archiver_target {
     const char *state_root; /* folder for local state, or NULL: beside the database */
     int64_t capture_ms;     /* at most one segment in this time; 1000 by default */
     bool never_lock;        /* seal: no-lock */
+    bool never_catch_up;    /* what the log does not prove is not archived: HF_CONFLICT (for a
+                               scrub, which must not archive what it is to judge) */
     uint64_t log_bytes_max; /* 0: 64 MiB */
     struct hf_progress *progress; /* of the first snapshot or a catch-up; or NULL */
 };

@@ -46,8 +46,9 @@ static void wait_locked(struct partition *p)
 
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += BOUNDARY_WAIT_MS / 1000;
-    while (!p->guarded.until_passed && (p->guarded.until_txid == 0 ||
-                                        p->guarded.status.archived_txid < p->guarded.until_txid)) {
+    while (
+        !p->guarded.until_passed && p->guarded.status.failure == HF_OK &&
+        (p->guarded.until_txid == 0 || p->guarded.status.archived_txid < p->guarded.until_txid)) {
         if (pthread_cond_timedwait(&p->changed, &p->mutex, &until) != 0)
             return;
     }

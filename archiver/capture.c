@@ -81,6 +81,9 @@ static enum hf_code do_what_is_needed(struct partition *p, enum hf_live_need nee
         if (rc == HF_OK)
             hf_log(HF_LOG_INFO, "%s: snapshot is archived", p->target.name);
     }
+    if (need == HF_LIVE_CATCH_UP && p->target.never_catch_up)
+        return hf_err_set(err, HF_CONFLICT,
+                          "the log does not prove that it continues where the archive ends");
     if (need == HF_LIVE_CATCH_UP) {
         hf_log(HF_LOG_INFO, "%s: the log does not prove continuity; comparing every page",
                p->target.name);

@@ -29,7 +29,7 @@ static int64_t capture_ms(const struct hf_session *s, const struct hf_place *pla
 }
 
 static void add_target(const struct hf_session *s, struct hf_archiver *archiver,
-                       const struct hf_places *places, const struct hf_place *place,
+                       const struct hf_archiving *a, const struct hf_place *place,
                        struct hf_bar *bar)
 {
     const bool table_never = place->table != NULL && place->table->seal == HF_SEAL_NO_LOCK;
@@ -37,7 +37,7 @@ static void add_target(const struct hf_session *s, struct hf_archiver *archiver,
         .engine = s->engine,
         .name = place->name,
         .db_path = place->db_path,
-        .store = places->store,
+        .store = a->places->store,
         .prefix = place->prefix,
         .url = place->url,
         .table = place->table != NULL ? place->table->name : NULL,
@@ -45,6 +45,7 @@ static void add_target(const struct hf_session *s, struct hf_archiver *archiver,
         .state_root = s->args->state,
         .capture_ms = capture_ms(s, place),
         .never_lock = s->args->no_lock || table_never,
+        .never_catch_up = a->never_catch_up,
         .progress = &bar->base,
     };
 
@@ -83,23 +84,22 @@ static void hide(struct shown *shown, size_t count)
     hf_free(shown);
 }
 
-enum hf_code hf_archiving_run(struct hf_session *s, const struct hf_places *places, size_t first,
-                              size_t count, bool once, struct hf_archiver_status *ret,
-                              struct hf_err *err)
+enum hf_code hf_archiving_run(struct hf_session *s, const struct hf_archiving *a,
+                              struct hf_archiver_status *ret, struct hf_err *err)
 {
     const struct hf_archiver_env env = {
         .fs = s->fs, .clock = s->clock, .rand = s->rand, .pool = s->pool, .stop = s->stop};
-    const struct hf_place *items = &places->items[first];
+    const struct hf_place *items = &a->places->items[a->first];
     HF_CLEANUP(free_archiver) struct hf_archiver *archiver = hf_archiver_new(&env);
-    struct shown *shown = show(s, items, count);
+    struct shown *shown = show(s, items, a->count);
     enum hf_code rc = HF_OK;
 
-    for (size_t i = 0; i < count; i++)
-        add_target(s, archiver, places, &items[i], &shown[i].bar);
-    rc = hf_archiver_run(archiver, once, err);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < a->count; i++)
+        add_target(s, archiver, a, &items[i], &shown[i].bar);
+    rc = hf_archiver_run(archiver, a->once, err);
+    for (size_t i = 0; i < a->count; i++)
         hf_archiver_status(archiver, i, &ret[i]);
-    hide(shown, count);
+    hide(shown, a->count);
     return rc;
 }
 

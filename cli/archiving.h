@@ -16,14 +16,18 @@
 enum hf_code hf_archiving_prepare(const struct hf_session *s, const char *db_path,
                                   struct hf_err *err) HF_MUST_CHECK;
 
-/*
- * The archiver has run over places[first .. first + count); `ret` has a row for each. Codes as
- * hf_archiver_run(); with --set-wal a database that cannot be switched is a failure in its row and
- * of the whole.
- */
-enum hf_code hf_archiving_run(struct hf_session *s, const struct hf_places *places, size_t first,
-                              size_t count, bool once, struct hf_archiver_status *ret,
-                              struct hf_err *err) HF_MUST_CHECK;
+/* What to run the archiver over, and how. */
+struct hf_archiving {
+    const struct hf_places *places; /* borrowed */
+    size_t first;                   /* of places->items */
+    size_t count;
+    bool once;
+    bool never_catch_up; /* as in struct hf_archiver_target */
+};
+
+/* The archiver has run; `ret` has a row for each place. Codes as hf_archiver_run(). */
+enum hf_code hf_archiving_run(struct hf_session *s, const struct hf_archiving *a,
+                              struct hf_archiver_status *ret, struct hf_err *err) HF_MUST_CHECK;
 
 /* The folder of local state for the place; the caller frees. */
 char *hf_archiving_state_dir(const struct hf_session *s, const struct hf_place *place);

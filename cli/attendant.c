@@ -37,6 +37,7 @@ static void fill_words(const struct hf_session *s, const struct hf_place *place,
     words[n++] = "archive";
     words[n++] = s->args->verbose ? "--verbose" : "--quiet";
     words[n++] = "--no-progress";
+    words[n++] = "--no-catch-up";
     if (s->args->state != NULL) {
         words[n++] = "--state";
         words[n++] = s->args->state;
@@ -52,19 +53,21 @@ static void fill_words(const struct hf_session *s, const struct hf_place *place,
 }
 
 /* In the child, between fork and exec, where only async-signal-safe calls are allowed. */
-static void become(const char *const *words, pid_t parent)
+static void become(const char *const *words, pid_t parent, bool heard)
 {
     const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (nowhere >= 0)
         (void)dup2(nowhere, STDOUT_FILENO);
+    if (nowhere >= 0 && !heard)
+        (void)dup2(nowhere, STDERR_FILENO);
     if (getppid() == parent) /* else it died before the line above */
         (void)execv("/proc/self/exe", (char *const *)words);
     _exit(STATUS_NO_EXEC);
 }
 
-/* The child is gone: HF_BUSY and why. */
+/* HF_CONFLICT: the child is gone. */
 static enum hf_code check_alive(struct hf_attendant *a, struct hf_err *err)
 {
     int status = 0;
@@ -72,9 +75,8 @@ static enum hf_code check_alive(struct hf_attendant *a, struct hf_err *err)
     if (waitpid(a->pid, &status, WNOHANG) == 0)
         return HF_OK;
     a->pid = 0;
-    return hf_err_set(err, HF_BUSY,
-                      "the archiver that was started for the scrub ended with status %d: see its "
-                      "message",
+    return hf_err_set(err, HF_CONFLICT,
+                      "the archiver that was started for the scrub ended with status %d",
                       WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
@@ -121,7 +123,7 @@ enum hf_code hf_attendant_start(const struct hf_session *s, const struct hf_plac
     fill_words(s, place, words);
     ret->pid = fork();
     if (ret->pid == 0)
-        become(words, parent);
+        become(words, parent, s->args->verbose);
     if (ret->pid < 0) {
         ret->pid = 0;
         return hf_err_sys(err, HF_IO, "start an archiver for the scrub");

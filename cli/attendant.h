@@ -24,7 +24,8 @@ bool hf_attendant_is_there(const char *state_dir);
 
 /*
  * An archiver follows the place's database and answers; the caller ends with hf_attendant_stop().
- * HF_BUSY      it ended before it could answer; what it said is on standard error.
+ * HF_CONFLICT  the log does not prove that it continues where the archive ends, or another failure
+ *              ended it before it could answer.
  * HF_CANCELED  the user asked to stop.
  * any other    of the engine, or of the operating system.
  */

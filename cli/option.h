@@ -61,6 +61,7 @@ struct hf_args {
     bool set_wal;
     bool no_lock;
     bool no_archive;
+    bool no_catch_up;
     bool repair;
     bool force;
     const char *state;

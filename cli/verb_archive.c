@@ -41,6 +41,13 @@ static const struct hf_option options[] = {
         .help = "Never take the write lock, even if the log grows without end",
     },
     HF_OPTION_STATE,
+    {
+        .name = "no-catch-up",
+        .kind = HF_OPTION_FLAG,
+        .hidden = true,
+        .offset = offsetof(struct hf_args, no_catch_up),
+        .help = "End if the log does not prove continuity (for the attendant of a scrub)",
+    },
 };
 
 static void print_status(const struct hf_session *s, const struct hf_place *place,
@@ -139,7 +146,14 @@ static enum hf_code run(struct hf_session *s, struct hf_err *err)
 
     HF_AUTO_FREE struct hf_archiver_status *rows = hf_calloc(places.count, sizeof(*rows));
 
-    rc = hf_archiving_run(s, &places, 0, places.count, s->args->once, rows, err);
+    const struct hf_archiving archiving = {
+        .places = &places,
+        .count = places.count,
+        .once = s->args->once,
+        .never_catch_up = s->args->no_catch_up,
+    };
+
+    rc = hf_archiving_run(s, &archiving, rows, err);
     print_all(s, &places, rows);
     if (s->args->once && rc == HF_OK && hf_session_stopped(s))
         return hf_err_set(err, HF_CANCELED, "stopped before all was archived");

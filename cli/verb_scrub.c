@@ -14,7 +14,6 @@
 #include "cli/archiving.h"
 #include "cli/attendant.h"
 #include "cli/bar.h"
-#include "cli/header.h"
 #include "cli/text.h"
 #include "scrubber/scrubber.h"
 
@@ -51,16 +50,33 @@ static const struct hf_option options[] = {
     HF_OPTION_STATE,
 };
 
-/* Asks the archiver that runs over one folder of local state. */
+/* Asks the archiver that runs over one folder of local state, or supposes what it would say. */
 struct boundary {
-    struct hf_boundary base; /* first, so that the pointers convert */
-    const char *state_dir;   /* borrowed */
+    struct hf_boundary base;          /* first, so that the pointers convert */
+    const char *state_dir;            /* borrowed */
+    const struct hf_archive *archive; /* borrowed */
 };
 
 static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
                         struct hf_err *err)
 {
     return hf_archiver_ask_boundary(((struct boundary *)b)->state_dir, p, ret_txid, err);
+}
+
+/*
+ * Nobody knows what happened to the database since the archive's last TXID: suppose nothing did. If
+ * that is wrong, pages differ and are told; what is equal is equal all the same.
+ */
+static enum hf_code suppose(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
+                            struct hf_err *err)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    const enum hf_code rc = hf_listing_head(((struct boundary *)b)->archive, 0, &head, err);
+
+    (void)p;
+    if (rc == HF_OK)
+        *ret_txid = head.max_txid;
+    return rc;
 }
 
 /* Where findings go. */
@@ -98,69 +114,27 @@ static void tell_finding(void *ctx, const struct hf_finding *f)
     print_finding(t, f);
 }
 
-/* The last segment is the disk's word and not the log's: then a page that was damaged before looks
- * as if it had been written so, and the scrub cannot tell. */
-static bool ends_in_catch_up(struct hf_session *s, const struct hf_archive *archive,
-                             uint64_t from_txid)
-{
-    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-    struct hf_err err;
-
-    if (hf_listing_head(archive, from_txid, &head, &err) != HF_OK)
-        return false;
-    for (size_t i = 0; i < head.after.count; i++) {
-        struct hf_seg_info info;
-
-        if (hf_header_read(s, archive, &head.after.items[i], &info, &err) == HF_OK && info.catchup)
-            return true;
-    }
-    return false;
-}
-
-static uint64_t head_of(const struct hf_archive *archive)
-{
-    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-    struct hf_err err;
-
-    return hf_listing_head(archive, 0, &head, &err) == HF_OK ? head.max_txid : 0;
-}
-
 /*
- * What is committed is in the archive, made by an archiver that runs here, once. Commits that the
- * live database had lost are a finding; the scrub goes on.
+ * What the log has is in the archive, made by an archiver that runs here, once. HF_CONFLICT: the
+ * log does not go on from where the archive ends. Nothing else is archived: it could be the damage
+ * that is looked for.
  */
 static enum hf_code archive_first(struct hf_session *s, const struct hf_places *places,
-                                  const struct hf_place *place, json_t *object, struct hf_err *err)
+                                  const struct hf_place *place, struct hf_err *err)
 {
     struct hf_archiver_status status = {0};
-    struct hf_archive archive;
-    enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
+    const struct hf_archiving archiving = {
+        .places = places,
+        .first = (size_t)(place - places->items),
+        .count = 1,
+        .once = true,
+        .never_catch_up = true,
+    };
+    const enum hf_code rc = hf_archiving_run(s, &archiving, &status, err);
 
-    if (rc != HF_OK)
-        return rc;
-
-    const uint64_t before = head_of(&archive);
-
-    rc = hf_archiving_run(s, places, (size_t)(place - places->items), 1, true, &status, err);
-    if (rc == HF_DAMAGE) {
-        json_t *finding = hf_out_add(object, "findings");
-
-        hf_out_set_text(finding, "kind", "live-lost");
-        hf_out_set_text(finding, "text", err->text);
-        hf_out_finding(s->out, "%s: live-lost: %s", place->name, err->text);
-        hf_session_found(s);
-        rc = HF_OK;
-    }
-    if (rc != HF_OK)
+    if (rc != HF_OK && rc != HF_CONFLICT)
         return hf_err_wrap(err, "archive before the scrub (--no-archive leaves it out)");
-    if (before == 0 || !ends_in_catch_up(s, &archive, before))
-        return HF_OK;
-    hf_out_set_bool(object, "caught_up_first", true);
-    hf_out_note(s->out,
-                "holdfast: %s: no archiver had followed the log, so what differed was archived "
-                "as it stands on disk: damage from that time cannot be told from writes",
-                place->name);
-    return HF_OK;
+    return rc;
 }
 
 static void print_clean(const struct hf_session *s, const struct hf_place *place,
@@ -179,8 +153,8 @@ static void print_clean(const struct hf_session *s, const struct hf_place *place
     else
         hf_buf_printf(&how, "but not from the device: %s",
                       r->weaker_why != NULL ? r->weaker_why : "unknown why");
-    hf_out_line(s->out, "%s: clean: %s pages equal at TXID %s (%s), %s%s", place->db_path, pages,
-                txid, when, hf_buf_str(&how),
+    hf_out_line(s->out, "%s: clean: %s pages equal at TXID %s (%s), %s%s", place->name, pages, txid,
+                when, hf_buf_str(&how),
                 r->proved_by_roots ? "" : "; the reference is proved by checksums only");
 }
 
@@ -212,8 +186,8 @@ static void report_scrub(struct hf_session *s, const struct hf_place *place, jso
         return;
     }
     hf_text_count(r->txid, txid);
-    hf_out_finding(s->out, "%s: %" PRIu64 " finding%s at TXID %s", place->db_path,
-                   r->findings_count, r->findings_count == 1 ? "" : "s", txid);
+    hf_out_finding(s->out, "%s: %" PRIu64 " finding%s at TXID %s", place->name, r->findings_count,
+                   r->findings_count == 1 ? "" : "s", txid);
 }
 
 static uint64_t rate_of(const struct hf_session *s, const struct hf_place *place)
@@ -223,18 +197,21 @@ static uint64_t rate_of(const struct hf_session *s, const struct hf_place *place
     return place->table != NULL ? place->table->scrub_bytes_per_s : 0;
 }
 
+/* Compare; `supposing` that the database has not been written since the archive's last TXID. */
 static enum hf_code compare(struct hf_session *s, const struct hf_places *places,
-                            const struct hf_place *place, const char *state_dir, json_t *object,
+                            const struct hf_place *place, bool supposing, json_t *object,
                             struct hf_err *err)
 {
+    HF_AUTO_FREE char *state_dir = hf_archiving_state_dir(s, place);
     HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", state_dir);
-    struct boundary boundary = {.base = {.ask = ask}, .state_dir = state_dir};
+    struct boundary boundary = {.base = {.ask = supposing ? suppose : ask}, .state_dir = state_dir};
     struct teller teller = {.s = s, .place = place, .object = object};
     struct hf_archive archive;
     struct hf_scrub_report report = {0};
     struct hf_bar bar;
     enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
 
+    boundary.archive = &archive;
     if (rc == HF_OK)
         rc = hf_fs_mkdirs(s->fs, work_dir, 0700, err);
     if (rc != HF_OK)
@@ -260,24 +237,47 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
     hf_bar_done(&bar);
     if (report.findings_count > 0)
         hf_session_found(s);
+    if (rc != HF_OK)
+        return rc;
+    report_scrub(s, place, object, &report);
+    hf_out_set_bool(object, "attended", !supposing);
+    if (supposing && report.findings_count > 0)
+        hf_out_finding(s->out,
+                       "%s: no archiver has followed the database since TXID %" PRIu64
+                       ": if the application wrote meanwhile, what differs may be its commits; "
+                       "'holdfast archive --once' archives the database as it is now, damage too",
+                       place->name, report.txid);
+    return HF_OK;
+}
+
+/* Nobody follows the database: bring an archiver, or go by what the archive has. */
+static enum hf_code scrub_unattended(struct hf_session *s, const struct hf_places *places,
+                                     const struct hf_place *place, const char *state_dir,
+                                     json_t *object, struct hf_err *err)
+{
+    HF_CLEANUP(hf_attendant_stop) struct hf_attendant attendant = {0};
+    enum hf_code rc = HF_OK;
+
+    if (s->args->no_archive) {
+        rc = compare(s, places, place, false, object, err);
+        return rc == HF_UNSUPPORTED ? compare(s, places, place, true, object, err) : rc;
+    }
+    rc = archive_first(s, places, place, err);
     if (rc == HF_OK)
-        report_scrub(s, place, object, &report);
-    return rc;
+        rc = hf_attendant_start(s, place, state_dir, &attendant, err);
+    if (rc != HF_OK && rc != HF_CONFLICT)
+        return rc;
+    return compare(s, places, place, rc == HF_CONFLICT, object, err);
 }
 
 static enum hf_code scrub_place(struct hf_session *s, const struct hf_places *places,
                                 const struct hf_place *place, json_t *object, struct hf_err *err)
 {
     HF_AUTO_FREE char *state_dir = hf_archiving_state_dir(s, place);
-    HF_CLEANUP(hf_attendant_stop) struct hf_attendant attendant = {0};
-    enum hf_code rc = HF_OK;
 
-    if (!s->args->no_archive && !hf_attendant_is_there(state_dir)) {
-        rc = archive_first(s, places, place, object, err);
-        if (rc == HF_OK)
-            rc = hf_attendant_start(s, place, state_dir, &attendant, err);
-    }
-    return rc == HF_OK ? compare(s, places, place, state_dir, object, err) : rc;
+    if (hf_attendant_is_there(state_dir))
+        return compare(s, places, place, false, object, err);
+    return scrub_unattended(s, places, place, state_dir, object, err);
 }
 
 static enum hf_code run(struct hf_session *s, struct hf_err *err)

@@ -25,7 +25,7 @@ struct hf_progress {
 };
 
 /* Set to true from anywhere (a signal handler) to end a long operation with HF_CANCELED. */
-typedef volatile bool hf_stop_flag;
+typedef _Atomic bool hf_stop_flag;
 
 /* A partition at a TXID. */
 struct hf_state {
