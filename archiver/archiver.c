@@ -53,6 +53,7 @@ struct partition *partition_new(const struct hf_archiver_env *env,
     p->state_dir = hf_archiver_state_dir(target->db_path, target->url, target->state_root);
     (void)pthread_mutex_init(&p->mutex, NULL);
     (void)pthread_mutex_init(&p->in_use, NULL);
+    (void)pthread_mutex_init(&p->asking, NULL);
     (void)pthread_cond_init(&p->changed, NULL);
     partition_taker_init(p);
     return p;
@@ -70,6 +71,7 @@ void partition_free(struct partition *p)
     hf_free((char *)p->target.state_root);
     hf_free(p->state_dir);
     (void)pthread_cond_destroy(&p->changed);
+    (void)pthread_mutex_destroy(&p->asking);
     (void)pthread_mutex_destroy(&p->in_use);
     (void)pthread_mutex_destroy(&p->mutex);
     hf_free(p);
@@ -89,6 +91,7 @@ void partition_set_phase(struct partition *p, enum partition_phase phase)
     (void)pthread_mutex_lock(&p->mutex);
     if (p->guarded.phase != PHASE_ENDED)
         p->guarded.phase = phase;
+    (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
@@ -175,10 +178,15 @@ static enum hf_code outcome(struct hf_archiver *a, struct hf_err *err)
 
 enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err)
 {
+    struct hf_control_server *server = NULL;
     pthread_t uploads;
 
     if (a->count == 0)
         return hf_err_set(err, HF_USAGE, "there is no database to archive");
+    const enum hf_code rc = hf_control_server_new(&server, err);
+
+    if (rc != HF_OK)
+        return rc;
     struct hf_loop *capture = hf_loop_new(threads_for(a->count, CAPTURE_THREADS_MAX) + 1);
     struct hf_loop *upload = hf_loop_new(threads_for(a->count, UPLOAD_THREADS_MAX));
 
@@ -186,6 +194,7 @@ enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *er
         struct partition *p = a->partitions[i];
 
         p->once = once;
+        p->server = server;
         p->upload_job = hf_loop_add(upload, partition_upload, p);
         p->capture_job = hf_loop_add(capture, partition_capture, p);
     }
@@ -195,6 +204,7 @@ enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *er
     (void)pthread_join(uploads, NULL);
     for (size_t i = 0; i < a->count; i++)
         partition_stop(a->partitions[i], PHASE_ENDED);
+    hf_control_server_free(server);
     hf_loop_free(capture);
     hf_loop_free(upload);
     return outcome(a, err);

@@ -4,7 +4,8 @@
  *
  *   boundary <position in hex>     ->  txid <n> | passed | busy <why>
  *
- * One question at a time. The answer is given only after that TXID is archived.
+ * One question at a time, and only while the log is followed. The answer is given only after that
+ * TXID is archived.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ static void wait_locked(struct partition *p)
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += BOUNDARY_WAIT_MS / 1000;
     while (
-        !p->guarded.until_passed && p->guarded.status.failure == HF_OK &&
+        p->guarded.phase == PHASE_FOLLOW && !p->guarded.until_passed &&
+        p->guarded.status.failure == HF_OK &&
         (p->guarded.until_txid == 0 || p->guarded.status.archived_txid < p->guarded.until_txid)) {
         if (pthread_cond_timedwait(&p->changed, &p->mutex, &until) != 0)
             return;
@@ -56,6 +58,7 @@ static void wait_locked(struct partition *p)
 
 static void ask(struct partition *p, const struct hf_position *until, struct hf_buf *ret)
 {
+    (void)pthread_mutex_lock(&p->asking);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.question = true;
     p->guarded.until = *until;
@@ -74,6 +77,7 @@ static void ask(struct partition *p, const struct hf_position *until, struct hf_
                       BOUNDARY_WAIT_MS / 1000);
     p->guarded.question = false;
     (void)pthread_mutex_unlock(&p->mutex);
+    (void)pthread_mutex_unlock(&p->asking);
 }
 
 void partition_answer(void *ctx, const char *line, struct hf_buf *ret)

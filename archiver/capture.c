@@ -126,6 +126,8 @@ static int64_t attach(struct partition *p)
             p->live->ops->detach(p->live);
     }
     if (rc == HF_OK) {
+        hf_log(HF_LOG_INFO, "%s: following the log behind TXID %" PRIu64, p->target.name,
+               p->live->ops->state(p->live)->txid);
         p->retry_ms = 0;
         publish(p, NULL);
         partition_set_phase(p, PHASE_FOLLOW);

@@ -36,6 +36,7 @@ enum partition_phase {
 
 struct partition {
     const struct hf_archiver_env *env; /* borrowed */
+    struct hf_control_server *server;  /* borrowed */
     struct hf_archiver_target target;  /* strings owned */
     bool once;
     struct hf_job *capture_job;
@@ -52,9 +53,11 @@ struct partition {
     struct hf_taker taker;
     struct hf_upload *snapshot; /* being uploaded while it is made */
     struct hf_sink snapshot_sink;
-    uint64_t taken_txid;
+    uint64_t taken_txid; /* of the segment that is being made, as taken_ms */
+    int64_t taken_ms;
     int64_t cut_us;
     int64_t retry_ms;
+    bool warned;   /* of what the probe said */
     bool distrust; /* another's segment stands where the local state has one of ours */
 
     /* Of the upload job, which holds `in_use` while it uses what start set up. */
@@ -64,6 +67,7 @@ struct partition {
     int64_t touched_ms;
     int64_t confirmed_ms; /* when the store last confirmed a segment or the owner was looked at */
 
+    pthread_mutex_t asking; /* held by whoever asks for a boundary: one question at a time */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct {

@@ -44,6 +44,9 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
 
     if (rc != HF_OK)
         return rc;
+    if (probe.warning != NULL && !p->warned)
+        hf_log(p->once ? HF_LOG_DEBUG : HF_LOG_WARN, "%s: %s", p->target.name, probe.warning);
+    p->warned = true;
     rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
     if (rc != HF_OK)
         return rc;
@@ -289,7 +292,7 @@ enum hf_code partition_start(struct partition *p, struct hf_err *err)
     if (rc == HF_OK)
         rc = list_as_member(p, err);
     if (rc == HF_OK)
-        rc = hf_control_new(p->state_dir, partition_answer, p, &p->control, err);
+        rc = hf_control_new(p->server, p->state_dir, partition_answer, p, &p->control, err);
     if (rc != HF_OK)
         partition_stop(p, PHASE_START);
     return rc;

@@ -51,6 +51,7 @@ static enum hf_code take_begin(struct hf_taker *t, const struct hf_seg_info *inf
     struct partition *p = of_taker(t);
 
     p->taken_txid = info->max_txid;
+    p->taken_ms = info->time_ms;
     if (info->min_txid == 1)
         return begin_snapshot(p, info, ret, err);
     return spool_begin(p->spool, info->max_txid, ret, err);
@@ -69,6 +70,7 @@ static enum hf_code take_commit(struct hf_taker *t, struct hf_err *err)
         return rc;
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.archived_txid = p->taken_txid;
+    p->guarded.status.archived_ms = p->taken_ms;
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;
 }

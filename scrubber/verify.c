@@ -428,13 +428,10 @@ static enum hf_code run_pass(struct verify *v, struct hf_err *err)
 
 /* ---- what names alone tell ----------------------------------------------------------------- */
 
-static void tell_holes(struct verify *v, const struct hf_seg_list *list)
+static void tell_holes(struct verify *v, const struct hf_spans *spans)
 {
-    struct hf_spans spans;
-
-    hf_plan_spans(list, &spans);
-    for (size_t i = 0; i < spans.holes_count; i++) {
-        const struct hf_hole *h = &spans.holes[i];
+    for (size_t i = 0; i < spans->holes_count; i++) {
+        const struct hf_hole *h = &spans->holes[i];
         HF_AUTO_FREE char *text = hf_strfmt("TXID %" PRIu64 " to %" PRIu64
                                             " are missing: no object holds them, but there "
                                             "are later ones",
@@ -442,23 +439,37 @@ static void tell_holes(struct verify *v, const struct hf_seg_list *list)
 
         tell(v, HF_VERIFY_HOLE, h->first_txid, h->last_txid, "", text);
     }
-    hf_spans_done(&spans);
 }
 
-static void tell_run_out_of_reach(struct verify *v, uint64_t from, uint64_t to)
+/* The object's TXIDs lie in a run that a snapshot begins. */
+static bool is_covered(const struct hf_spans *spans, const struct hf_segment *s)
+{
+    for (size_t i = 0; i < spans->runs_count; i++) {
+        const struct hf_run *r = &spans->runs[i];
+
+        if (r->restorable_from != 0 && r->restorable_from <= s->max_txid &&
+            r->first_txid <= s->min_txid && s->max_txid <= r->last_txid)
+            return true;
+    }
+    return false;
+}
+
+static void tell_lost(struct verify *v, uint64_t from, uint64_t to)
 {
     HF_AUTO_FREE char *text =
         hf_strfmt("TXID %" PRIu64 " to %" PRIu64
-                  " cannot be restored: what leads there is missing or damaged, and no snapshot "
-                  "follows",
+                  " cannot be restored: what leads there is missing or damaged",
                   from, to);
 
     tell(v, HF_VERIFY_HOLE, from, to, "", text);
 }
 
-/* Objects that nothing leads to, neighbours as one. What stands before the first snapshot is only
- * left over from retention, unless there is no snapshot at all. */
-static void tell_out_of_reach(struct verify *v)
+/*
+ * Objects that nothing leads to, neighbours as one. That is no loss where others lead over their
+ * TXIDs (retention cuts the levels where it will), nor before the first snapshot.
+ */
+static void tell_out_of_reach(struct verify *v, const struct hf_spans *proved,
+                              const struct hf_spans *listed)
 {
     const uint64_t first = v->snapshots_count > 0 ? item(v, 0)->max_txid : 0;
     uint64_t from = 0;
@@ -467,10 +478,11 @@ static void tell_out_of_reach(struct verify *v)
     for (size_t i = v->snapshots_count; i < v->list.count; i++) {
         const struct hf_segment *s = item(v, i);
 
-        if (v->marks[i] != OUT_OF_REACH || s->max_txid <= first)
+        if (v->marks[i] != OUT_OF_REACH || s->max_txid <= first || is_covered(proved, s) ||
+            is_covered(listed, s))
             continue;
         if (to != 0 && s->min_txid > to + 1) {
-            tell_run_out_of_reach(v, from, to);
+            tell_lost(v, from, to);
             to = 0;
         }
         if (to == 0)
@@ -478,7 +490,7 @@ static void tell_out_of_reach(struct verify *v)
         to = s->max_txid > to ? s->max_txid : to;
     }
     if (to != 0)
-        tell_run_out_of_reach(v, from, to);
+        tell_lost(v, from, to);
 }
 
 static void tell_nested(struct verify *v)
@@ -494,58 +506,98 @@ static void tell_nested(struct verify *v)
     tell(v, HF_VERIFY_FOREIGN, 0, 0, v->list.nested_key, text);
 }
 
-static bool is_listed(const struct hf_seg_list *list, const struct hf_segment *s)
+/* The object's index in the list, or NONE. */
+static size_t index_of(const struct verify *v, const struct hf_segment *s)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        const struct hf_segment *other = &list->items[i];
+    const struct lane *l = &v->lanes[s->level];
+    size_t low = 0;
+    size_t high = l->count;
 
-        if (other->min_txid == s->min_txid && other->max_txid == s->max_txid &&
-            other->level == s->level)
-            return true;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const struct hf_segment *other = item(v, l->items[middle]);
+
+        if (other->min_txid == s->min_txid && other->max_txid == s->max_txid)
+            return l->items[middle];
+        if (other->min_txid < s->min_txid ||
+            (other->min_txid == s->min_txid && other->max_txid < s->max_txid))
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return false;
+    return NONE;
 }
 
-/* Objects went while this ran: retention may do that, as long as it leaves no hole. */
-static enum hf_code tell_gone(struct verify *v, struct hf_err *err)
+/*
+ * Objects went while this ran: retention may do that, as long as it leaves no hole. Look again;
+ * `ret` describes what is listed now, without what was found damaged.
+ */
+static enum hf_code look_again(struct verify *v, struct hf_spans *ret, struct hf_err *err)
 {
     HF_AUTO_SEG_LIST now = {0};
+    HF_AUTO_SEG_LIST whole = {0};
+    struct hf_spans all;
     char key[HF_KEY_MAX + 1];
     const enum hf_code rc = hf_listing_all(v->o->archive, &now, err);
 
     if (rc != HF_OK)
         return rc;
-    for (size_t i = 0; i < v->list.count; i++) {
-        if (v->marks[i] != GONE || !is_listed(&now, item(v, i)))
-            continue;
-        hf_archive_segment_key(v->o->archive, item(v, i), key);
-        tell(v, HF_VERIFY_DAMAGE, item(v, i)->min_txid, item(v, i)->max_txid, key,
-             "it is listed, but the store says that there is no such object");
+    for (size_t i = 0; i < now.count; i++) {
+        const struct hf_segment *s = &now.items[i];
+        const size_t old = index_of(v, s);
+
+        if (old != NONE && v->marks[old] == GONE) {
+            hf_archive_segment_key(v->o->archive, s, key);
+            tell(v, HF_VERIFY_DAMAGE, s->min_txid, s->max_txid, key,
+                 "it is listed, but the store says that there is no such object");
+        } else if (old == NONE || v->marks[old] != EXCLUDED) {
+            hf_seg_list_add(&whole, s);
+        }
     }
-    tell_holes(v, &now);
+    hf_plan_spans(&now, &all);
+    tell_holes(v, &all);
+    hf_spans_done(&all);
+    hf_plan_spans(&whole, ret);
     return HF_OK;
 }
 
-/* The last run of TXIDs that proved objects lead to. */
-static void report_span(struct verify *v)
+static void find_proved(const struct verify *v, struct hf_spans *ret)
 {
     HF_AUTO_SEG_LIST proved = {0};
-    struct hf_spans spans;
 
     for (size_t i = 0; i < v->list.count; i++) {
         if (v->marks[i] == PROVED)
             hf_seg_list_add(&proved, item(v, i));
     }
-    hf_plan_spans(&proved, &spans);
-    if (spans.runs_count > 0) {
-        const struct hf_run *run = &spans.runs[spans.runs_count - 1];
+    hf_plan_spans(&proved, ret);
+}
 
-        v->report->first_txid = run->restorable_from;
-        v->report->last_txid = run->last_txid;
+/* Holes, losses, and the last run of TXIDs that proved objects lead to. */
+static enum hf_code conclude(struct verify *v, struct hf_err *err)
+{
+    HF_CLEANUP(hf_spans_done) struct hf_spans proved = {0};
+    HF_CLEANUP(hf_spans_done) struct hf_spans listed = {0};
+    HF_CLEANUP(hf_spans_done) struct hf_spans all = {0};
+    enum hf_code rc;
+
+    find_proved(v, &proved);
+    if (proved.runs_count > 0) {
+        v->report->first_txid = proved.runs[proved.runs_count - 1].restorable_from;
+        v->report->last_txid = proved.runs[proved.runs_count - 1].last_txid;
     } else {
         v->report->proved_by_roots = false;
     }
-    hf_spans_done(&spans);
+    tell_nested(v);
+    if (v->gone_count > 0) {
+        rc = look_again(v, &listed, err);
+        if (rc != HF_OK)
+            return rc;
+    } else {
+        hf_plan_spans(&v->list, &all);
+        tell_holes(v, &all);
+    }
+    tell_out_of_reach(v, &proved, &listed);
+    return HF_OK;
 }
 
 static enum hf_code verify(struct verify *v, struct hf_err *err)
@@ -564,13 +616,7 @@ static enum hf_code verify(struct verify *v, struct hf_err *err)
         tell(v, HF_VERIFY_DAMAGE, 0, 0, "",
              "so many objects are damaged that the rest was not "
              "looked at");
-    tell_nested(v);
-    tell_out_of_reach(v);
-    report_span(v);
-    if (v->gone_count > 0)
-        return tell_gone(v, err);
-    tell_holes(v, &v->list);
-    return HF_OK;
+    return conclude(v, err);
 }
 
 enum hf_code hf_verify(const struct hf_verify_options *o, hf_verify_fn *fn, void *ctx,

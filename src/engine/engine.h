@@ -177,6 +177,7 @@ struct hf_live {
 /* What a new archive must record about a database. */
 struct hf_live_probe {
     uint32_t page_bytes;
+    const char *warning; /* static text: what the user should know about this database; or NULL */
 };
 
 /* ---- the scan: live pages against a replica ------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * control.c - one thread accepts and answers; questions are rare and short.
+ * control.c - one thread waits on all sockets; a question is answered on a thread of its own, since
+ * an answer may have to wait for the store. Questions are rare.
  *
  * Socket names are limited to 108 bytes and folders are not, so the folder is opened and the name
  * goes through /proc/self/fd.
@@ -12,24 +13,47 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 
 #define BACKLOG          16
 #define QUESTION_WAIT_MS 1000
+#define ANSWERS_MAX      32 /* at once; more wait in the backlog */
 
-struct hf_control {
-    int dir_fd;
-    int fd;
-    int stop_pipe[2];
-    hf_control_fn *fn;
-    void *ctx;
+struct hf_control_server {
+    int epoll_fd;
+    int stop_fd;
     pthread_t thread;
     bool started;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* an answer ended */
+    struct {
+        struct hf_control *controls; /* all that are served */
+        unsigned answers;            /* running, of all controls */
+    } guarded;                       /* by mutex */
+};
+
+struct hf_control {
+    struct hf_control_server *server;
+    char *path;
+    int fd;
+    hf_control_fn *fn;
+    void *ctx;
+    struct hf_control *next;
+    unsigned answers; /* running; by the server's mutex */
+};
+
+/* A connection on its way to an answer. */
+struct question {
+    struct hf_control *control;
+    int fd;
 };
 
 static struct sockaddr_un address_in(int dir_fd)
@@ -38,6 +62,12 @@ static struct sockaddr_un address_in(int dir_fd)
 
     (void)snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/socket", dir_fd);
     return a;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 /* Read up to '\n' within ms_max a piece; false if none came. */
@@ -62,96 +92,188 @@ static bool read_line(int fd, int64_t ms_max, struct hf_buf *ret)
     return false;
 }
 
-static void answer(struct hf_control *c, int fd)
+static void end_answer(struct question *q)
 {
-    HF_AUTO_BUF question = {0};
+    struct hf_control_server *s = q->control->server;
+
+    (void)close(q->fd);
+    (void)pthread_mutex_lock(&s->mutex);
+    q->control->answers--;
+    s->guarded.answers--;
+    (void)pthread_cond_broadcast(&s->changed);
+    (void)pthread_mutex_unlock(&s->mutex);
+    hf_free(q);
+}
+
+static void *answer(void *arg)
+{
+    struct question *q = arg;
+    HF_AUTO_BUF line = {0};
     HF_AUTO_BUF reply = {0};
 
-    if (!read_line(fd, QUESTION_WAIT_MS, &question))
+    if (read_line(q->fd, QUESTION_WAIT_MS, &line)) {
+        q->control->fn(q->control->ctx, hf_buf_str(&line), &reply);
+        hf_buf_append(&reply, "\n", 1);
+        (void)!send(q->fd, reply.ptr, reply.len, MSG_NOSIGNAL);
+    }
+    end_answer(q);
+    return NULL;
+}
+
+static bool is_served_locked(const struct hf_control_server *s, const struct hf_control *c)
+{
+    const struct hf_control *at = s->guarded.controls;
+
+    while (at != NULL && at != c)
+        at = at->next;
+    return at != NULL;
+}
+
+/* Take one connection to `c`, if it is still served, and answer it on a thread of its own. */
+static void take(struct hf_control_server *s, struct hf_control *c)
+{
+    struct question *q = NULL;
+    pthread_t thread;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->guarded.answers >= ANSWERS_MAX)
+        (void)pthread_cond_wait(&s->changed, &s->mutex);
+    const int fd = is_served_locked(s, c) ? accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)
+                                          : -1;
+
+    if (fd >= 0) {
+        q = hf_calloc(1, sizeof(*q));
+        *q = (struct question){.control = c, .fd = fd};
+        c->answers++;
+        s->guarded.answers++;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (q == NULL)
         return;
-    c->fn(c->ctx, hf_buf_str(&question), &reply);
-    hf_buf_append(&reply, "\n", 1);
-    (void)!send(fd, reply.ptr, reply.len, MSG_NOSIGNAL);
+    if (pthread_create(&thread, NULL, answer, q) != 0)
+        end_answer(q);
+    else
+        (void)pthread_detach(thread);
 }
 
 static void *serve(void *arg)
 {
-    struct hf_control *c = arg;
+    struct hf_control_server *s = arg;
 
     for (;;) {
-        struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN},
-                              {.fd = c->stop_pipe[0], .events = POLLIN}};
+        struct epoll_event event;
+        const int n = epoll_wait(s->epoll_fd, &event, 1, -1);
 
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (n < 0 && errno != EINTR)
             return NULL;
-        if (p[1].revents != 0)
-            return NULL;
-        if (p[0].revents == 0)
-            continue;
-        const int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
-
-        if (fd < 0)
-            continue;
-        answer(c, fd);
-        (void)close(fd);
+        if (n == 1 && event.data.ptr == NULL)
+            return NULL; /* stop_fd */
+        if (n == 1)
+            take(s, event.data.ptr);
     }
+}
+
+enum hf_code hf_control_server_new(struct hf_control_server **ret, struct hf_err *err)
+{
+    struct hf_control_server *s = hf_calloc(1, sizeof(*s));
+    struct epoll_event event = {.events = EPOLLIN};
+
+    (void)pthread_mutex_init(&s->mutex, NULL);
+    (void)pthread_cond_init(&s->changed, NULL);
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    s->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (s->epoll_fd < 0 || s->stop_fd < 0 ||
+        epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->stop_fd, &event) < 0 ||
+        pthread_create(&s->thread, NULL, serve, s) != 0) {
+        const enum hf_code rc = hf_err_sys(err, HF_IO, "set up the control sockets");
+
+        hf_control_server_free(s);
+        return rc;
+    }
+    s->started = true;
+    *ret = s;
+    return HF_OK;
+}
+
+void hf_control_server_free(struct hf_control_server *s)
+{
+    if (s == NULL)
+        return;
+    hf_assert(s->guarded.controls == NULL);
+    if (s->started) {
+        (void)!eventfd_write(s->stop_fd, 1);
+        (void)pthread_join(s->thread, NULL);
+    }
+    close_fd(s->epoll_fd);
+    close_fd(s->stop_fd);
+    (void)pthread_cond_destroy(&s->changed);
+    (void)pthread_mutex_destroy(&s->mutex);
+    hf_free(s);
 }
 
 static enum hf_code listen_in(struct hf_control *c, const char *dir, struct hf_err *err)
 {
-    c->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (c->dir_fd < 0)
-        return hf_err_sys(err, HF_IO, "open %s", dir);
-    if (unlinkat(c->dir_fd, "socket", 0) < 0 && errno != ENOENT)
-        return hf_err_sys(err, HF_IO, "remove the old socket in %s", dir);
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct sockaddr_un a = address_in(c->dir_fd);
+    const int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum hf_code rc = HF_OK;
 
-    if (c->fd < 0 || bind(c->fd, (const struct sockaddr *)(const void *)&a, sizeof(a)) < 0 ||
-        listen(c->fd, BACKLOG) < 0 || pipe2(c->stop_pipe, O_CLOEXEC) < 0)
-        return hf_err_sys(err, HF_IO, "make the socket in %s", dir);
-    if (pthread_create(&c->thread, NULL, serve, c) != 0)
-        return hf_err_set(err, HF_IO, "no thread for the socket in %s", dir);
-    c->started = true;
-    return HF_OK;
+    if (dir_fd < 0)
+        return hf_err_sys(err, HF_IO, "open %s", dir);
+    const struct sockaddr_un a = address_in(dir_fd);
+
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (unlinkat(dir_fd, "socket", 0) < 0 && errno != ENOENT)
+        rc = hf_err_sys(err, HF_IO, "remove the old socket in %s", dir);
+    else if (c->fd < 0 || bind(c->fd, (const struct sockaddr *)(const void *)&a, sizeof(a)) < 0 ||
+             listen(c->fd, BACKLOG) < 0)
+        rc = hf_err_sys(err, HF_IO, "make the socket in %s", dir);
+    (void)close(dir_fd);
+    return rc;
 }
 
-enum hf_code hf_control_new(const char *dir, hf_control_fn *fn, void *ctx, struct hf_control **ret,
-                            struct hf_err *err)
+enum hf_code hf_control_new(struct hf_control_server *s, const char *dir, hf_control_fn *fn,
+                            void *ctx, struct hf_control **ret, struct hf_err *err)
 {
     struct hf_control *c = hf_calloc(1, sizeof(*c));
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
 
-    *c = (struct hf_control){.dir_fd = -1, .fd = -1, .stop_pipe = {-1, -1}, .fn = fn, .ctx = ctx};
+    *c = (struct hf_control){.server = s, .fd = -1, .fn = fn, .ctx = ctx};
+    c->path = hf_strfmt("%s/socket", dir);
     const enum hf_code rc = listen_in(c, dir, err);
 
+    (void)pthread_mutex_lock(&s->mutex);
+    c->next = s->guarded.controls;
+    s->guarded.controls = c;
+    (void)pthread_mutex_unlock(&s->mutex);
     if (rc != HF_OK) {
         hf_control_free(c);
         return rc;
     }
+    hf_assert(epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) == 0);
     *ret = c;
     return HF_OK;
-}
-
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        (void)close(fd);
 }
 
 void hf_control_free(struct hf_control *c)
 {
     if (c == NULL)
         return;
-    if (c->started) {
-        (void)!write(c->stop_pipe[1], "x", 1);
-        (void)pthread_join(c->thread, NULL);
+    struct hf_control_server *s = c->server;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    for (struct hf_control **at = &s->guarded.controls; *at != NULL; at = &(*at)->next) {
+        if (*at == c) {
+            *at = c->next;
+            break;
+        }
     }
-    if (c->dir_fd >= 0 && c->fd >= 0)
-        (void)unlinkat(c->dir_fd, "socket", 0);
-    close_fd(c->fd);
-    close_fd(c->dir_fd);
-    close_fd(c->stop_pipe[0]);
-    close_fd(c->stop_pipe[1]);
+    while (c->answers > 0)
+        (void)pthread_cond_wait(&s->changed, &s->mutex);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (c->fd >= 0) {
+        (void)close(c->fd); /* which takes it out of epoll */
+        (void)unlink(c->path);
+    }
+    hf_free(c->path);
     hf_free(c);
 }
 

@@ -13,17 +13,24 @@
 
 #define HF_CONTROL_LINE_MAX 1024
 
+struct hf_control_server;
 struct hf_control;
 
-/* Put the answer to `line` into `ret`, without '\n'. Runs on a thread of the server's; may take
- * seconds; one question at a time. */
+/* Put the answer to `line` into `ret`, without '\n'. Runs on a thread of its own; may take seconds.
+ */
 typedef void hf_control_fn(void *ctx, const char *line, struct hf_buf *ret);
+
+/* One thread that waits for questions to any number of folders. */
+enum hf_code hf_control_server_new(struct hf_control_server **ret,
+                                   struct hf_err *err) HF_MUST_CHECK;
+/* All controls of it are freed already. NULL is allowed. */
+void hf_control_server_free(struct hf_control_server *s);
 
 /* Serve `<dir>/socket` until freed; a socket that a dead process left there is replaced. The caller
  * holds the folder's lock, so no other server is alive. */
-enum hf_code hf_control_new(const char *dir, hf_control_fn *fn, void *ctx, struct hf_control **ret,
-                            struct hf_err *err) HF_MUST_CHECK;
-/* No handler runs afterwards, and the socket is gone. NULL is allowed. */
+enum hf_code hf_control_new(struct hf_control_server *s, const char *dir, hf_control_fn *fn,
+                            void *ctx, struct hf_control **ret, struct hf_err *err) HF_MUST_CHECK;
+/* Waits for handlers that run; no other will, and the socket is gone. NULL is allowed. */
 void hf_control_free(struct hf_control *c);
 
 /*

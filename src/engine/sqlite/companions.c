@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -38,6 +39,41 @@ enum hf_code companions_read(const char *db_path, struct companions *ret, struct
     if (rc == HF_OK)
         *ret = c;
     return rc;
+}
+
+/* statfs(2): file systems whose locks and shared mappings another machine does not see. */
+static const char *network_name(uint32_t magic)
+{
+    switch (magic) {
+    case 0x6969:
+        return "NFS";
+    case 0x517B:
+    case 0xFE534D42:
+    case 0xFF534D42:
+        return "SMB";
+    case 0x5346414F:
+        return "AFS";
+    case 0x00C36400:
+        return "Ceph";
+    default:
+        return NULL;
+    }
+}
+
+enum hf_code companions_check_place(const char *db_path, struct hf_err *err)
+{
+    struct statfs fs;
+
+    if (statfs(db_path, &fs) < 0)
+        return hf_err_sys(err, errno == ENOENT ? HF_USAGE : HF_IO, "%s", db_path);
+    if (network_name((uint32_t)fs.f_type) == NULL)
+        return HF_OK;
+    return hf_err_set(
+        err, HF_USAGE,
+        "%s lies on a network file system (%s): SQLite's WAL mode does not work there "
+        "across machines, and holdfast cannot hold the log still. Move the database "
+        "to a local file system",
+        db_path, network_name((uint32_t)fs.f_type));
 }
 
 static bool same(const struct companion *a, const struct companion *b)

@@ -28,6 +28,10 @@ struct companions {
 enum hf_code companions_read(const char *db_path, struct companions *ret,
                              struct hf_err *err) HF_MUST_CHECK;
 
+/* HF_USAGE: the file lies on a network file system, where SQLite's locks and shared memory do not
+ * reach processes on other machines, so that nothing could be held still. */
+enum hf_code companions_check_place(const char *db_path, struct hf_err *err) HF_MUST_CHECK;
+
 /* All three are the same files. */
 bool companions_equal(const struct companions *a, const struct companions *b);
 /* Which of the files differs, for messages: static text. */

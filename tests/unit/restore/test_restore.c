@@ -7,6 +7,7 @@
 #include "restore/restore.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "lib/archive_maker.h"
