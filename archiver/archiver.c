@@ -91,6 +91,8 @@ void partition_set_phase(struct partition *p, enum partition_phase phase)
     (void)pthread_mutex_lock(&p->mutex);
     if (p->guarded.phase != PHASE_ENDED)
         p->guarded.phase = phase;
+    if (p->guarded.phase == PHASE_FOLLOW)
+        p->cancel = false;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);
 }
@@ -124,7 +126,20 @@ void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *tar
     a->partitions[a->count++] = partition_new(&a->env, target);
 }
 
-/* Wakes what sleeps longer than a stop should take. */
+/* Ends what would take longer than a stop should. A partition that follows its log makes a last
+ * round by itself. */
+static void hurry(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool waits = p->guarded.phase != PHASE_FOLLOW && p->guarded.phase != PHASE_ENDED;
+
+    if (waits)
+        p->cancel = true;
+    (void)pthread_mutex_unlock(&p->mutex);
+    if (waits)
+        hf_job_wake(p->capture_job);
+}
+
 static int64_t watch_stop(void *ctx)
 {
     struct hf_archiver *a = ctx;
@@ -136,12 +151,8 @@ static int64_t watch_stop(void *ctx)
         return HF_JOB_ENDED;
     if (a->env.stop == NULL || !*a->env.stop)
         return STOP_POLL_MS;
-    for (size_t i = 0; i < a->count; i++) {
-        const enum partition_phase phase = partition_phase(a->partitions[i]);
-
-        if (phase != PHASE_FOLLOW && phase != PHASE_ENDED)
-            hf_job_wake(a->partitions[i]->capture_job);
-    }
+    for (size_t i = 0; i < a->count; i++)
+        hurry(a->partitions[i]);
     return STOP_POLL_MS;
 }
 

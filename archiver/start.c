@@ -89,7 +89,7 @@ static enum hf_code open_live(struct partition *p, struct hf_err *err)
         .log_bytes_max = p->target.log_bytes_max > 0 ? p->target.log_bytes_max : LOG_BYTES_DEFAULT,
         .never_lock = p->target.never_lock,
         .progress = p->target.progress,
-        .stop = p->env->stop,
+        .stop = &p->cancel,
     };
 
     return p->target.engine->live_open(&o, &p->live, err);
@@ -260,6 +260,8 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.archived_txid = head.head_txid;
     p->guarded.status.captured_txid = local_txid(p);
+    if (local_txid(p) == head.head_txid)
+        p->guarded.status.archived_ms = p->live->ops->state(p->live)->time_ms;
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;
 }

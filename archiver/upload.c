@@ -124,6 +124,9 @@ static void touch_owner(struct partition *p, bool now)
     if (!now && now_ms - p->touched_ms < every_ms)
         return;
     p->touched_ms = now_ms;
+    (void)pthread_mutex_lock(&p->mutex);
+    p->owner.last_txid = p->guarded.status.archived_txid;
+    (void)pthread_mutex_unlock(&p->mutex);
     const enum hf_code rc = hf_owner_touch(&p->archive, &p->owner, now_ms, &err);
 
     if (rc == HF_FENCED) {

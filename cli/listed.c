@@ -6,6 +6,7 @@
 #include "cli/listed.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "cli/header.h"
 
 static int64_t hinted_ms(const struct hf_segment *segment)
@@ -68,26 +69,40 @@ static enum hf_code read_snapshots(const struct hf_session *s, struct hf_listed 
     return rc;
 }
 
-/* Between which known times each hole lies. */
-static void place_holes(struct hf_listed *l)
+/* The time of the last segment before (or the first behind) a TXID at which a hole ends. */
+static enum hf_code read_edge(const struct hf_session *s, struct hf_listed *l, uint64_t txid,
+                              bool before, int64_t *ret, struct hf_err *err)
 {
-    l->holes = hf_calloc(l->spans.holes_count, sizeof(*l->holes));
-    for (size_t i = 0; i < l->spans.holes_count; i++) {
-        const struct hf_hole *hole = &l->spans.holes[i];
+    const struct hf_segment *edge = NULL;
 
-        for (size_t j = 0; j < l->sections.count; j++) {
-            const struct hf_section *section = &l->sections.items[j];
+    for (size_t i = 0; i < l->all.count; i++) {
+        const struct hf_segment *segment = &l->all.items[i];
 
-            if (section->last.max_txid < hole->first_txid)
-                l->holes[i].from_ms = l->parts[j].to_ms;
-            if (section->first.max_txid > hole->last_txid && l->holes[i].to_ms == 0)
-                l->holes[i].to_ms = l->parts[j].from_ms;
-        }
-        if (l->holes[i].to_ms == 0)
-            l->holes[i].to_ms = l->holes[i].from_ms;
-        if (l->holes[i].from_ms == 0)
-            l->holes[i].from_ms = l->holes[i].to_ms;
+        if (before ? segment->max_txid == txid
+                   : segment->min_txid == txid ||
+                         (segment->min_txid == 1 && segment->max_txid == txid))
+            edge = segment;
     }
+    hf_assert(edge != NULL); /* a hole lies between two runs, and those begin and end somewhere */
+    return read_time(s, l, edge, ret, err);
+}
+
+/* Between which times each hole lies; what no snapshot leads to behind it is lost as well. */
+static enum hf_code place_holes(const struct hf_session *s, struct hf_listed *l, struct hf_err *err)
+{
+    enum hf_code rc = HF_OK;
+
+    l->holes = hf_calloc(l->spans.holes_count, sizeof(*l->holes));
+    for (size_t i = 0; rc == HF_OK && i < l->spans.holes_count; i++) {
+        const struct hf_run *next = &l->spans.runs[i + 1];
+        const bool lost = next->restorable_from == 0;
+
+        rc = read_edge(s, l, l->spans.runs[i].last_txid, true, &l->holes[i].from_ms, err);
+        if (rc == HF_OK)
+            rc = read_edge(s, l, lost ? next->last_txid : next->first_txid, lost,
+                           &l->holes[i].to_ms, err);
+    }
+    return rc;
 }
 
 static enum hf_code read_owner(struct hf_listed *l, struct hf_err *err)
@@ -96,6 +111,15 @@ static enum hf_code read_owner(struct hf_listed *l, struct hf_err *err)
 
     l->has_owner = rc == HF_OK;
     return rc == HF_NOT_FOUND ? HF_OK : rc;
+}
+
+/* What the owner knows to have archived, behind the last segment. */
+static void find_tail(struct hf_listed *l)
+{
+    const uint64_t last = l->spans.runs[l->spans.runs_count - 1].last_txid;
+
+    if (l->has_owner && l->owner.last_txid > last)
+        l->tail_txid = last + 1;
 }
 
 enum hf_code hf_listed_read(const struct hf_session *s, const struct hf_places *places,
@@ -118,8 +142,8 @@ enum hf_code hf_listed_read(const struct hf_session *s, const struct hf_places *
     if (rc != HF_OK)
         return rc;
     hf_plan_spans(&ret->all, &ret->spans);
-    place_holes(ret);
-    return HF_OK;
+    find_tail(ret);
+    return place_holes(s, ret, err);
 }
 
 void hf_listed_done(struct hf_listed *l)
@@ -140,7 +164,7 @@ bool hf_listed_is_broken(const struct hf_listed *l)
         if (l->spans.runs[i].restorable_from == 0)
             return true;
     }
-    return l->spans.holes_count > 0;
+    return l->spans.holes_count > 0 || l->tail_txid != 0;
 }
 
 uint64_t hf_listed_bytes(const struct hf_listed *l)

@@ -26,6 +26,7 @@ struct hf_listed {
     size_t headers_read;
     bool has_owner;
     struct hf_owner owner;
+    uint64_t tail_txid; /* TXIDs from here to owner.last_txid are missing at the end; 0: none */
 };
 
 /*

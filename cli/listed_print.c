@@ -62,6 +62,12 @@ static void holes_json(const struct hf_listed *l, json_t *object)
         hf_out_set_number(row, "first_txid", l->spans.holes[i].first_txid);
         hf_out_set_number(row, "last_txid", l->spans.holes[i].last_txid);
     }
+    if (l->tail_txid != 0) {
+        json_t *row = hf_out_add(object, "holes");
+
+        hf_out_set_number(row, "first_txid", l->tail_txid);
+        hf_out_set_number(row, "last_txid", l->owner.last_txid);
+    }
 }
 
 static void runs_json(const struct hf_listed *l, json_t *object)
@@ -219,8 +225,11 @@ static void print_picture(const struct hf_listed *l, bool utf8, struct hf_buf *r
         .snapshots_count = l->snapshots_count,
     };
 
-    hf_buf_printf(ret, "\n");
-    hf_timeline_print(&timeline, utf8, ret);
+    HF_AUTO_BUF text = {0};
+
+    hf_timeline_print(&timeline, utf8, &text);
+    if (text.len > 0)
+        hf_buf_printf(ret, "\n%s", hf_buf_str(&text));
 }
 
 void hf_listed_print(const struct hf_listed *l, const struct hf_place *place, bool picture,
@@ -230,6 +239,11 @@ void hf_listed_print(const struct hf_listed *l, const struct hf_place *place, bo
     if (picture && l->sections.count > 0)
         print_picture(l, utf8, ret);
     print_sections(l, ret);
+    if (l->tail_txid != 0)
+        hf_buf_printf(ret,
+                      "\nMISSING: TXID %" PRIu64 " to %" PRIu64
+                      " at the end: the archiver had confirmed them, and no segment holds them\n",
+                      l->tail_txid, l->owner.last_txid);
     print_snapshots(l, ret);
     print_levels(l, ret);
 }

@@ -35,16 +35,22 @@ struct axis {
     int64_t to_ms;
 };
 
+static void stretch(struct axis *a, const struct hf_timeline_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].from_ms < a->from_ms)
+            a->from_ms = parts[i].from_ms;
+        if (parts[i].to_ms > a->to_ms)
+            a->to_ms = parts[i].to_ms;
+    }
+}
+
 static struct axis axis_of(const struct hf_timeline *t)
 {
     struct axis a = {.from_ms = INT64_MAX, .to_ms = INT64_MIN};
 
-    for (size_t i = 0; i < t->parts_count; i++) {
-        if (t->parts[i].from_ms < a.from_ms)
-            a.from_ms = t->parts[i].from_ms;
-        if (t->parts[i].to_ms > a.to_ms)
-            a.to_ms = t->parts[i].to_ms;
-    }
+    stretch(&a, t->parts, t->parts_count);
+    stretch(&a, t->holes, t->holes_count);
     return a;
 }
 

@@ -51,8 +51,7 @@ const struct hf_verb hf_verb_rebuild = {
     .about =
         "Makes a reference replica: the database that follows from the archive's bytes alone, "
         "proved by the archive's root. It needs to read the store and nothing else, neither the "
-        "database nor an archiver. 'holdfast scrub --reference FILE' compares a live database with "
-        "it.",
+        "database nor an archiver.",
     .examples = {"holdfast rebuild s3://backups/app -o reference.db"},
     .options = options,
     .options_count = HF_ARRAY_LEN(options),

@@ -23,8 +23,7 @@ static const struct hf_option options[] = {
         .argument = "FILE",
         .kind = HF_OPTION_TEXT,
         .offset = offsetof(struct hf_args, reference),
-        .help = "Compare with this file, which 'holdfast rebuild' made, in place of a reference "
-                "rebuilt from the store",
+        .help = "Not available yet: refused. The reference is rebuilt from the store",
     },
     {
         .name = "no-archive",
@@ -226,7 +225,6 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
         .pool = s->pool,
         .db_path = place->db_path,
         .work_dir = work_dir,
-        .reference_path = s->args->reference,
         .boundary = &boundary.base,
         .bytes_per_s_max = rate_of(s, place),
         .progress = &bar.base,
@@ -289,13 +287,13 @@ static enum hf_code run(struct hf_session *s, struct hf_err *err)
         return hf_err_set(err, HF_UNSUPPORTED,
                           "--repair is not available yet: restore to a new file and compare, or "
                           "have SQLite rebuild what the finding names");
+    if (s->args->reference != NULL)
+        return hf_err_set(err, HF_UNSUPPORTED,
+                          "--reference is not available yet: leave it out, and the reference is "
+                          "rebuilt from the store");
     rc = hf_places_find(s, HF_PLACES_LIVE, !s->args->no_archive, &places, err);
     if (rc != HF_OK)
         return rc;
-    if (s->args->reference != NULL && places.count > 1)
-        return hf_err_set(err, HF_USAGE,
-                          "--reference is one partition's file, but %zu are meant: name one",
-                          places.count);
     return hf_places_each(s, &places, scrub_place, err);
 }
 
@@ -304,7 +302,7 @@ const struct hf_verb hf_verb_scrub = {
     .summary = "Compare live databases with their archives, page by page",
     .usage =
         {
-            "scrub DB URL [--reference FILE] [OPTION ...]",
+            "scrub DB URL [OPTION ...]",
             "scrub -c FILE [TABLE | TABLE/PARTITION] [OPTION ...]",
         },
     .about =
@@ -312,8 +310,9 @@ const struct hf_verb hf_verb_scrub = {
         "compares it with a reference replica that is rebuilt from the archive alone. What differs "
         "is told one a line, with the table it belongs to, and makes the exit status 1. The "
         "database may be in use.\n\n"
-        "If no archiver follows the database, what is committed is archived first, which needs "
-        "write access to the store.",
+        "If no archiver follows the database, what its log proves is archived first, which needs "
+        "write access to the store. What the log does not prove is not archived but told as "
+        "different, because it might be the damage that is looked for.",
     .examples =
         {
             "holdfast scrub /var/lib/app/app.db s3://backups/app",

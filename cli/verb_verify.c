@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* verb_verify.c - holdfast verify: the archive against itself, every object read and proved. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "cli/bar.h"
@@ -26,6 +27,7 @@ struct teller {
 static void tell_finding(void *ctx, const struct hf_verify_finding *f)
 {
     const struct teller *t = ctx;
+    const bool named = strncmp(f->text, f->key, strlen(f->key)) == 0; /* true for "" */
     json_t *finding = hf_out_add(t->object, "findings");
 
     hf_out_set_text(finding, "kind", kind_text(f->kind));
@@ -33,9 +35,9 @@ static void tell_finding(void *ctx, const struct hf_verify_finding *f)
     hf_out_set_number(finding, "to_txid", f->to_txid);
     hf_out_set_text(finding, "key", f->key);
     hf_out_set_text(finding, "text", f->text);
-    hf_out_finding(t->s->out, "%s: %s: TXID %" PRIu64 "-%" PRIu64 "%s%s: %s", t->place->name,
-                   kind_text(f->kind), f->from_txid, f->to_txid, f->key[0] != '\0' ? ": " : "",
-                   f->key, f->text);
+    hf_out_finding(t->s->out, "%s: %s: TXID %" PRIu64 "-%" PRIu64 ": %s%s%s", t->place->name,
+                   kind_text(f->kind), f->from_txid, f->to_txid, named ? "" : f->key,
+                   named ? "" : ": ", f->text);
 }
 
 static void print_report(const struct hf_session *s, const struct hf_place *place,

@@ -27,6 +27,7 @@ struct hf_meter {
     } guarded; /* by mutex */
 };
 
+/* Ready, with nothing read yet; the caller ends with hf_meter_done(). */
 void hf_meter_init(struct hf_meter *m, struct hf_progress *progress, uint64_t total_bytes);
 void hf_meter_done(struct hf_meter *m);
 uint64_t hf_meter_bytes(struct hf_meter *m); /* read so far */

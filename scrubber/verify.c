@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/owner.h"
 #include "archive/spans.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -441,6 +442,29 @@ static void tell_holes(struct verify *v, const struct hf_spans *spans)
     }
 }
 
+/* What the owner knows to have archived, behind the last segment. */
+static enum hf_code tell_tail(struct verify *v, struct hf_err *err)
+{
+    uint64_t last = 0;
+    uint64_t missing_to = 0;
+
+    for (size_t i = 0; i < v->list.count; i++) {
+        if (item(v, i)->max_txid > last)
+            last = item(v, i)->max_txid;
+    }
+    const enum hf_code rc = hf_owner_missing_tail(v->o->archive, last, &missing_to, err);
+
+    if (rc != HF_OK || missing_to == 0)
+        return rc;
+    HF_AUTO_FREE char *text = hf_strfmt("TXID %" PRIu64 " to %" PRIu64
+                                        " are missing at the end: the archiver had confirmed "
+                                        "them, and no object holds them",
+                                        last + 1, missing_to);
+
+    tell(v, HF_VERIFY_HOLE, last + 1, missing_to, "", text);
+    return HF_OK;
+}
+
 /* The object's TXIDs lie in a run that a snapshot begins. */
 static bool is_covered(const struct hf_spans *spans, const struct hf_segment *s)
 {
@@ -597,7 +621,7 @@ static enum hf_code conclude(struct verify *v, struct hf_err *err)
         tell_holes(v, &all);
     }
     tell_out_of_reach(v, &proved, &listed);
-    return HF_OK;
+    return tell_tail(v, err);
 }
 
 static enum hf_code verify(struct verify *v, struct hf_err *err)

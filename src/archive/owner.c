@@ -43,6 +43,7 @@ void hf_owner_print(const struct hf_owner *o, struct hf_buf *ret)
     hf_json_set_number(json, "pid", o->pid);
     hf_json_set_number(json, "since_ms", (uint64_t)o->since_ms);
     hf_json_set_number(json, "attached_until_ms", (uint64_t)o->attached_until_ms);
+    hf_json_set_number(json, "last_txid", o->last_txid);
     hf_json_set_number(json, "lease_until_ms", (uint64_t)o->lease_until_ms);
     hf_json_print(json, ret);
 }
@@ -78,6 +79,9 @@ static enum hf_code parse_fields(const json_t *json, struct hf_owner *o, struct 
     if (rc != HF_OK)
         return rc;
     rc = parse_time(json, "attached_until_ms", &o->attached_until_ms, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = hf_json_get_number(json, "last_txid", HF_NUMBER_MAX, &o->last_txid, err);
     if (rc != HF_OK)
         return rc;
     return parse_time(json, "lease_until_ms", &o->lease_until_ms, err);
@@ -118,6 +122,16 @@ enum hf_code hf_owner_read(const struct hf_archive *a, struct hf_owner *ret, str
     o.etag = etag;
     *ret = o;
     return HF_OK;
+}
+
+enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txid,
+                                   uint64_t *ret_missing_to, struct hf_err *err)
+{
+    struct hf_owner owner;
+    const enum hf_code rc = hf_owner_read(a, &owner, err);
+
+    *ret_missing_to = rc == HF_OK && owner.last_txid > last_txid ? owner.last_txid : 0;
+    return rc == HF_NOT_FOUND ? HF_OK : rc;
 }
 
 static bool is_same_claim(const struct hf_owner *a, const struct hf_owner *b)
@@ -180,6 +194,7 @@ static enum hf_code try_claim(const struct hf_archive *a, struct hf_owner *me, i
     next.since_ms = now_ms;
     next.attached_until_ms = now_ms;
     next.lease_until_ms = has_cond(a) ? 0 : now_ms + HF_OWNER_LEASE_MS;
+    next.last_txid = now.last_txid;
     next.etag = now.etag;
     rc = put_owner(a, &next, err);
     if (rc == HF_OK && has_cond(a)) {
@@ -265,6 +280,7 @@ enum hf_code hf_owner_check(const struct hf_archive *a, struct hf_owner *me, str
 enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
                             struct hf_err *err)
 {
+    const uint64_t last_txid = me->last_txid;
     enum hf_code put_rc = HF_OK;
     enum hf_code rc;
 
@@ -280,6 +296,7 @@ enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int
             next.lease_until_ms = now_ms + HF_OWNER_LEASE_MS;
         }
         next.attached_until_ms = now_ms;
+        next.last_txid = last_txid;
         put_rc = put_owner(a, &next, err);
         if (put_rc == HF_OK) {
             *me = next;
@@ -290,7 +307,7 @@ enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int
         rc = reread(a, me, err);
         if (rc != HF_OK)
             return rc;
-        if (me->attached_until_ms == now_ms)
+        if (me->attached_until_ms == now_ms && me->last_txid == last_txid)
             return HF_OK;
     }
     return hf_err_set(err, put_rc, "%s was put %d times and read back without the change",

@@ -28,8 +28,10 @@ struct hf_owner {
     uint64_t pid;              /* for messages */
     int64_t since_ms;          /* when it claimed */
     int64_t attached_until_ms; /* the owner is known to have watched the database until then */
-    int64_t lease_until_ms;    /* 0 where the store has conditional puts */
-    struct hf_etag etag;       /* of the object as last read or written */
+    uint64_t last_txid;     /* that the store had confirmed when this was written: the archive may
+                               end later than that, never earlier */
+    int64_t lease_until_ms; /* 0 where the store has conditional puts */
+    struct hf_etag etag;    /* of the object as last read or written */
 };
 
 /* Who claims: node (hex of 128 random bits), host and pid; the rest is zero. */
@@ -46,6 +48,14 @@ enum hf_code hf_owner_read(const struct hf_archive *a, struct hf_owner *ret,
                            struct hf_err *err) HF_MUST_CHECK;
 
 /*
+ * `*ret_missing_to` > last_txid: the owner knows that TXIDs up to there were archived, so if the
+ * segments end with `last_txid`, some were removed at the end. Otherwise 0, also where nobody ever
+ * claimed the archive. One request.
+ */
+enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txid,
+                                   uint64_t *ret_missing_to, struct hf_err *err) HF_MUST_CHECK;
+
+/*
  * The archive is `me`'s: me->epoch is one above every epoch before, since_ms and attached_until_ms
  * are `now_ms`, and earlier owners are fenced.
  * HF_BUSY      without conditional put: another node's lease runs; the message has host, pid and
@@ -57,7 +67,7 @@ enum hf_code hf_owner_claim(const struct hf_archive *a, struct hf_owner *me, int
                             struct hf_err *err) HF_MUST_CHECK;
 
 /*
- * The object says that `me` was attached until `now_ms`.
+ * The object says that `me` was attached until `now_ms`, and has me->last_txid.
  * HF_FENCED     another claimed the archive, or the object was removed; nothing may be written.
  * HF_UNCERTAIN  may be noted or not; still ours when last seen.
  */

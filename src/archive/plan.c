@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/owner.h"
 #include "archive/plan_priv.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -135,6 +136,25 @@ static enum hf_code check_hole(struct planner *p, uint64_t txid, struct hf_err *
                       txid + 1, last, before, after, txid);
 }
 
+/* HF_HOLE if the owner knows of TXIDs behind `last`, where the segments end. */
+static enum hf_code check_tail(struct planner *p, uint64_t last, struct hf_err *err)
+{
+    HF_AUTO_SEG_LIST chain = {0};
+    char before[HF_KEY_MAX + 1];
+    uint64_t missing_to = 0;
+    const enum hf_code rc = hf_owner_missing_tail(p->archive, last, &missing_to, err);
+
+    if (rc != HF_OK || missing_to == 0)
+        return rc;
+    collect_chain(&p->views, last, &chain);
+    hf_archive_segment_key(p->archive, &chain.items[chain.count - 1], before);
+    return hf_err_set(err, HF_HOLE,
+                      "hole: TXID %" PRIu64 " to %" PRIu64
+                      " are missing at the end: the archiver had confirmed them, and the segments "
+                      "end with %s; TXID %" PRIu64 " can still be asked for by number",
+                      last + 1, missing_to, before, last);
+}
+
 /* The first and the last TXID that can be restored, and perhaps their times, as text in `ret`. */
 static enum hf_code describe_span(const struct planner *from, bool with_times, struct hf_buf *ret,
                                   struct hf_err *err)
@@ -237,6 +257,9 @@ static enum hf_code plan_latest(struct planner *p, struct hf_plan *plan, struct 
     if (rc != HF_OK)
         return rc;
     hf_assert(hf_views_max(&p->views) == last);
+    rc = check_tail(p, last, err);
+    if (rc != HF_OK)
+        return rc;
     return build(p, last, plan, err);
 }
 
@@ -351,6 +374,11 @@ static enum hf_code plan_time(struct planner *p, const struct hf_target *target,
         return outside(p, true, what, err);
     }
     plan->after_last = f.next_txid == UINT64_MAX && target->time_ms > f.time_ms;
+    if (plan->after_last) {
+        rc = check_tail(p, f.txid, err);
+        if (rc != HF_OK)
+            return rc;
+    }
     return plan_found(p, &f, snapshot, plan, err);
 }
 

@@ -56,6 +56,7 @@ void maker_commit(struct maker *m, uint32_t pages_count, unsigned writes);
 /* The next TXID, all by chance: it grows, shrinks or stays, to at most pages_max pages. */
 void maker_commit_random(struct maker *m, uint32_t pages_max);
 
+/* The model's page at that TXID, and the time of the TXID. */
 const uint8_t *maker_page(const struct maker *m, uint64_t txid, uint32_t pgno);
 int64_t maker_time_ms(uint64_t txid);
 

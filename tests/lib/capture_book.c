@@ -128,7 +128,7 @@ enum hf_live_need book_attach(struct book *b, bool *ret_lost)
 {
     const struct hf_live_options o = {
         .fs = hf_fs_system(),
-        .clock = &b->clock.base,
+        .clock = b->on_real_time ? hf_clock_system() : &b->clock.base,
         .pool = b->pool,
         .db_path = b->db_path,
         .state_dir = b->state_dir,
@@ -180,6 +180,8 @@ void book_settle(struct book *b)
         hf_must(b->live->ops->round(b->live, &round, &b->taker, &err), &err);
         if (round.resting)
             return;
+        if (b->on_real_time)
+            hf_sleep_ms(hf_clock_system(), 10);
     }
     fail_msg("capture did not come to rest");
 }
@@ -214,27 +216,32 @@ static enum hf_code put_page(void *ctx, uint32_t pgno, struct hf_slice page, str
     return HF_OK;
 }
 
-struct hf_buf book_image(struct book *b, uint64_t txid)
+void book_advance(struct book *b, uint64_t txid, struct hf_buf *image)
 {
-    struct hf_buf image = {0};
+    const struct hf_seg_info *info = &b->infos[txid - 1];
+    const size_t bytes = (size_t)info->pages_count * info->page_bytes;
+    struct memory_source source = {
+        .base = {.read = memory_read,
+                 .size_bytes = b->segments[txid - 1].len,
+                 .name = "segment in memory"},
+        .bytes = hf_buf_slice(&b->segments[txid - 1]),
+    };
+    struct image_builder builder = {.image = image, .page_bytes = info->page_bytes};
     struct hf_err err;
 
     assert_true(txid >= 1 && txid <= b->count);
-    for (uint64_t i = 0; i < txid; i++) {
-        struct memory_source source = {
-            .base = {.read = memory_read,
-                     .size_bytes = b->segments[i].len,
-                     .name = "segment in memory"},
-            .bytes = hf_buf_slice(&b->segments[i]),
-        };
-        const size_t bytes = (size_t)b->infos[i].pages_count * b->infos[i].page_bytes;
-        struct image_builder builder = {.image = &image, .page_bytes = b->infos[i].page_bytes};
+    if (bytes > image->len)
+        (void)memset(hf_buf_extend(image, bytes - image->len), 0xA5, bytes - image->len);
+    image->len = bytes;
+    hf_must(hf_ltx_decode(&source.base, b->pool, put_page, &builder, NULL, NULL, &err), &err);
+}
 
-        if (bytes > image.len)
-            (void)memset(hf_buf_extend(&image, bytes - image.len), 0xA5, bytes - image.len);
-        image.len = bytes;
-        hf_must(hf_ltx_decode(&source.base, b->pool, put_page, &builder, NULL, NULL, &err), &err);
-    }
+struct hf_buf book_image(struct book *b, uint64_t txid)
+{
+    struct hf_buf image = {0};
+
+    for (uint64_t i = 1; i <= txid; i++)
+        book_advance(b, i, &image);
     return image;
 }
 

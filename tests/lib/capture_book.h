@@ -28,6 +28,7 @@ struct book {
     char *state_dir;
     struct hf_pool *pool;
     struct test_clock clock; /* 50 ms pass with every round */
+    bool on_real_time;       /* then it is not used: others take part in what happens */
     struct hf_live *live;
     bool never_lock;
     uint64_t log_bytes_max;
@@ -53,6 +54,8 @@ unsigned book_round(struct book *b, bool cut);
 /* Rounds until nothing is pending and capture rests. */
 void book_settle(struct book *b);
 
+/* Bring `image`, which is the database at txid - 1, to `txid`. */
+void book_advance(struct book *b, uint64_t txid, struct hf_buf *image);
 /* The database at `txid`: as many bytes as pages; the caller ends it with hf_buf_done(). */
 struct hf_buf book_image(struct book *b, uint64_t txid);
 /* What a connection sees now, as one would copy it. */

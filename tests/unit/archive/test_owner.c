@@ -27,6 +27,7 @@ static void bytes_are_the_documented_ones(void **state)
         "  \"pid\": 77,\n"
         "  \"since_ms\": 1767225600000,\n"
         "  \"attached_until_ms\": 1767225601000,\n"
+        "  \"last_txid\": 77,\n"
         "  \"lease_until_ms\": 0\n"
         "}\n";
     struct hf_rand rand = hf_rand_seeded(1);
@@ -42,6 +43,7 @@ static void bytes_are_the_documented_ones(void **state)
     o.epoch = 3;
     o.since_ms = NOW;
     o.attached_until_ms = NOW + 1000;
+    o.last_txid = 77;
     hf_owner_print(&o, &body);
     assert_string_equal(hf_buf_str(&body), golden);
     hf_must(hf_owner_parse(hf_slice_str(golden), &back, &err), &err);
@@ -51,6 +53,7 @@ static void bytes_are_the_documented_ones(void **state)
     assert_int_equal(back.pid, 77);
     assert_int_equal(back.since_ms, o.since_ms);
     assert_int_equal(back.attached_until_ms, o.attached_until_ms);
+    assert_int_equal(back.last_txid, 77);
     /* No field may be missing or cut. */
     for (size_t len = 0; len + 2 < sizeof(golden); len++)
         assert_int_equal(hf_owner_parse(hf_slice(golden, len), &back, &err), HF_DAMAGE);

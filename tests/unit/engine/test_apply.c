@@ -215,7 +215,6 @@ static void a_segment_of_another_page_size_is_damage(void **state)
 static void roots_prove_only_an_unbroken_chain_of_them(void **state)
 {
     struct fixture f;
-    HF_AUTO_BUF plain = {0};
 
     (void)state;
     fixture_init(&f, MAKER_OURS);

@@ -43,7 +43,12 @@ static void a_snapshot_and_what_follows_restore(void **state)
 
 static void each_kind_of_checkpoint_by_the_application_is_followed(void **state)
 {
-    static const char *const modes[] = {"PASSIVE", "FULL", "RESTART", "TRUNCATE"};
+    static const char *const modes[] = {
+        "PRAGMA wal_checkpoint(PASSIVE)",
+        "PRAGMA wal_checkpoint(FULL)",
+        "PRAGMA wal_checkpoint(RESTART)",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
     struct book *b = book_new();
     sqlite3 *app = book_app(b, NULL);
 

@@ -301,6 +301,7 @@ static void whatever_call_fails_a_digest_found_later_is_right(void **state)
 
         fs_fault_arm(&fs, (struct fs_fault_plan){.fail_at = at, .code = HF_FULL});
         f.options.fs = &fs.base;
+        f.options.anew = at % 2 == 0;
         rc = sqlite_replica_open(&f.options, &r, &f.err);
         if (rc == HF_OK && r->ops->state(r)->txid == 0)
             rc = apply_made(&f, r, 1, 2);
@@ -314,6 +315,7 @@ static void whatever_call_fails_a_digest_found_later_is_right(void **state)
             r->ops->free(r);
         fs_fault_disarm(&fs);
         f.options.fs = hf_fs_system();
+        f.options.anew = false;
         r = open_replica(&f);
         assert_stands_at(&f, r, r->ops->state(r)->txid == 0 ? 0 : 4, true);
         if (rc == HF_OK) /* else a failed sync may have hidden a success */
@@ -321,7 +323,6 @@ static void whatever_call_fails_a_digest_found_later_is_right(void **state)
         r->ops->free(r);
         if (fs.guarded.failed == 0)
             break;
-        f.options.anew = at % 2 == 0;
     }
     fs_fault_done(&fs);
     fixture_done(&f);

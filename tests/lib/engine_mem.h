@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine_mem.h - a second storage engine, so small that it can be read in one go: databases are in
+ * memory, their log is an array of commits, and segments have a format of their own.
+ *
+ * It keeps all of engine.h's promises, so services can be tested without SQLite, and what a service
+ * takes for granted of SQLite shows. Databases are found by their path, which is only a name. Any
+ * thread, as engine.h says; a struct mem_db may be used from several.
+ */
+#ifndef HF_TESTS_LIB_ENGINE_MEM_H
+#define HF_TESTS_LIB_ENGINE_MEM_H
+
+#include "engine/engine.h"
+
+#define MEM_ENGINE_NAME "mem"
+#define MEM_SLICE_PAGES 16 /* looked at in one slice of a scan */
+
+/* The table; static. */
+const struct hf_engine *engine_mem(void);
+
+struct mem_db;
+
+/* An empty database under this name; the caller frees it after all that follow it. */
+struct mem_db *mem_db_new(const char *path, uint32_t page_bytes);
+void mem_db_free(struct mem_db *db);
+
+/* One transaction: the page gets these bytes; pages between the old end and it get zeros. */
+void mem_db_write(struct mem_db *db, uint64_t page, struct hf_slice bytes);
+/* One transaction: the database has so many pages; new ones are zeros. */
+void mem_db_resize(struct mem_db *db, uint64_t pages_count);
+/* A power cut: the last commits are as if they had never been. */
+void mem_db_lose(struct mem_db *db, size_t commits);
+/* The log begins anew, so that nothing in it proves continuity. */
+void mem_db_restart_log(struct mem_db *db);
+/* The device changes one byte of a page behind the log's back. */
+void mem_db_rot(struct mem_db *db, uint64_t page, size_t offset, uint8_t mask);
+
+/* How many pages it has now. */
+uint64_t mem_db_pages(struct mem_db *db);
+/* Append the page's bytes to `ret`. */
+void mem_db_read(struct mem_db *db, uint64_t page, struct hf_buf *ret);
+
+#endif

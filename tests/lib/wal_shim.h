@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wal_shim.h - a VFS over SQLite's own, for an application in a test: a connection that uses it can
+ * be stopped at two moments of a checkpoint, so that others act in between.
+ *
+ * One thread; hooks are called in the thread of the checkpoint and may use other connections.
+ */
+#ifndef HF_TESTS_LIB_WAL_SHIM_H
+#define HF_TESTS_LIB_WAL_SHIM_H
+
+#include <stdbool.h>
+
+struct wal_shim_hooks {
+    void *ctx;
+    /* The wal-index header was read and found changed, and nothing was done with it yet. */
+    void (*header_read)(void *ctx);
+    /* READ 0 is about to be asked for exclusively: now pages would be written. */
+    void (*before_backfill)(void *ctx);
+};
+
+/* Register the VFS, once a process; returns its name for sqlite3_open_v2(). */
+const char *wal_shim_register(void);
+/* The hooks of every connection that uses it, each called once at most; NULL: none. Borrowed. */
+void wal_shim_arm(const struct wal_shim_hooks *hooks);
+/* How many of the armed hooks have been called. */
+int wal_shim_calls(void);
+
+#endif
