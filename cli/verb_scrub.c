@@ -23,7 +23,8 @@ static const struct hf_option options[] = {
         .argument = "FILE",
         .kind = HF_OPTION_TEXT,
         .offset = offsetof(struct hf_args, reference),
-        .help = "Not available yet: refused. The reference is rebuilt from the store",
+        .help = "Begin with this file, which 'holdfast rebuild' made, and fetch only what was "
+                "archived since",
     },
     {
         .name = "no-archive",
@@ -225,6 +226,7 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
         .pool = s->pool,
         .db_path = place->db_path,
         .work_dir = work_dir,
+        .reference_path = s->args->reference,
         .boundary = &boundary.base,
         .bytes_per_s_max = rate_of(s, place),
         .progress = &bar.base,
@@ -287,13 +289,14 @@ static enum hf_code run(struct hf_session *s, struct hf_err *err)
         return hf_err_set(err, HF_UNSUPPORTED,
                           "--repair is not available yet: restore to a new file and compare, or "
                           "have SQLite rebuild what the finding names");
-    if (s->args->reference != NULL)
-        return hf_err_set(err, HF_UNSUPPORTED,
-                          "--reference is not available yet: leave it out, and the reference is "
-                          "rebuilt from the store");
     rc = hf_places_find(s, HF_PLACES_LIVE, !s->args->no_archive, &places, err);
     if (rc != HF_OK)
         return rc;
+    if (s->args->reference != NULL && places.count != 1)
+        return hf_err_set(
+            err, HF_USAGE,
+            "--reference FILE is one database, and this names %zu: name one partition",
+            places.count);
     return hf_places_each(s, &places, scrub_place, err);
 }
 

@@ -152,6 +152,65 @@ static enum hf_code run_slice(struct scrub *s, uint64_t *next, struct hf_err *er
     return rc;
 }
 
+/* The TXID of the archive's chain whose root this is, newest first. */
+static enum hf_code identify(void *ctx, struct hf_root root, uint64_t pages_count,
+                             uint64_t *ret_txid, int64_t *ret_time_ms, struct hf_err *err)
+{
+    const struct scrub *s = ctx;
+    const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    HF_AUTO_PLAN *plan = NULL;
+    enum hf_code rc = hf_plan_new(s->o->archive, s->o->engine->codec, &latest, &plan, err);
+
+    for (size_t i = rc == HF_OK ? plan->segments_count : 0; i > 0; i--) {
+        const struct hf_segment_ref *ref = &plan->segments[i - 1];
+        HF_AUTO_BUF header = {0};
+        struct hf_seg_info info;
+
+        rc = hf_store_get(s->o->archive->store, ref->key, ref->offset_bytes,
+                          s->o->engine->codec->header_bytes, &header, NULL, err);
+        if (rc == HF_OK)
+            rc = s->o->engine->codec->info(hf_buf_slice(&header), &info, err);
+        if (rc != HF_OK)
+            return rc;
+        if (info.has_root && hf_root_equal(info.root, root) && info.pages_count == pages_count) {
+            *ret_txid = info.max_txid;
+            *ret_time_ms = info.time_ms;
+            return HF_OK;
+        }
+    }
+    if (rc != HF_OK)
+        return rc;
+    return hf_err_set(
+        err, HF_USAGE,
+        "%s is none of the states that lead to the archive's last TXID: it was "
+        "changed, or made from another archive. Make it again with `holdfast rebuild`",
+        s->o->reference_path);
+}
+
+/* Begin with the reference that a rebuild made, in place of one in work_dir. */
+static enum hf_code import_reference(struct scrub *s, struct hf_err *err)
+{
+    const struct hf_replica_options o = {
+        .fs = s->o->fs,
+        .pool = s->o->pool,
+        .seed = s->o->archive->format.seed,
+        .digest_path = s->digest_path,
+        .stop = s->o->stop,
+    };
+
+    if (s->o->reference_path == NULL)
+        return HF_OK;
+    const enum hf_code rc = s->o->engine->replica_import(&o, s->o->reference_path,
+                                                         s->o->archive->format.page_bytes, identify,
+                                                         s, &s->reference, err);
+
+    if (rc == HF_OK) {
+        s->reference->ops->free(s->reference); /* its digest is what advance() goes on from */
+        s->reference = NULL;
+    }
+    return rc;
+}
+
 static enum hf_code open_scan(struct scrub *s, struct hf_err *err)
 {
     const struct hf_scan_options o = {
@@ -185,6 +244,8 @@ enum hf_code hf_scrub(const struct hf_scrub_options *o, hf_finding_fn *fn, void 
     *report = (struct hf_scrub_report){0};
     enum hf_code rc = hf_fs_mkdirs(o->fs, o->work_dir, 0700, err);
 
+    if (rc == HF_OK)
+        rc = import_reference(&s, err);
     if (rc == HF_OK)
         rc = advance(&s, &latest, err); /* the bulk of it, before anything is held */
     if (rc == HF_OK)

@@ -33,6 +33,9 @@ struct hf_scrub_options {
     struct hf_pool *pool;
     const char *db_path;
     const char *work_dir;         /* keeps the reference between scrubs */
+    const char *reference_path;   /* a database file that rebuild made: its pages take the place of
+                                     the reference in work_dir. HF_USAGE: it is none of the
+                                     archive's states. NULL: from the store alone */
     struct hf_boundary *boundary; /* or NULL: by the archive's headers alone */
     uint64_t bytes_per_s_max;     /* 0: no limit */
     int64_t slice_ms;             /* 0: 10 s */

@@ -73,6 +73,12 @@ struct hf_replica {
     const struct hf_replica_ops *ops;
 };
 
+/*
+ * Which TXID has this state? HF_USAGE: none of the archive's.
+ */
+typedef enum hf_code hf_identify_fn(void *ctx, struct hf_root root, uint64_t pages_count,
+                                    uint64_t *ret_txid, int64_t *ret_time_ms, struct hf_err *err);
+
 /* ---- the live side: capture ---------------------------------------------------------------- */
 
 struct hf_live;
@@ -251,6 +257,14 @@ struct hf_engine {
 
     enum hf_code (*replica_open)(const struct hf_replica_options *o, struct hf_replica **ret,
                                  struct hf_err *err);
+    /*
+     * A replica whose digest is that of the database file `pages`, which a rebuild made, at the
+     * TXID that `identify` tells from its root. o->pages_path is not used. HF_USAGE: not a whole
+     * number of pages, or what `identify` said.
+     */
+    enum hf_code (*replica_import)(const struct hf_replica_options *o, const char *pages,
+                                   uint32_t page_bytes, hf_identify_fn *identify, void *ctx,
+                                   struct hf_replica **ret, struct hf_err *err);
     /* HF_USAGE with the reason: not a database, or one that cannot be followed as it is. */
     enum hf_code (*live_probe)(const char *db_path, struct hf_live_probe *ret, struct hf_err *err);
     /* Switch the database to the mode that capture needs (SQLite: WAL), as asked by --set-wal. */

@@ -43,7 +43,6 @@ REFUSALS = [
     (["archive", "db", "file:///x", "--capture", "1ms"], "--capture must be from 50ms to 1h"),
     (["scrub", "db", "file:///x", "--rate", "50"], "--rate: "),
     (["scrub", "db", "file:///x", "--repair"], "--repair is not available yet"),
-    (["scrub", "db", "file:///x", "--reference", "f"], "--reference is not available yet"),
     (["archive", "db"], "archive needs more: holdfast archive DB URL"),
     (["list"], "list needs more: holdfast list URL"),
     (["list", "a", "b"], "'b' is one word too many for list"),

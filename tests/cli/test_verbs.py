@@ -200,6 +200,17 @@ class Restore(Archived):
         self.assertEqual(bytes_of(self.path("reference.db")), bytes_of(self.path("restored.db")))
 
 
+    def test_scrub_begins_with_a_reference_that_rebuild_made(self):
+        self.expect(0, "rebuild", self.store, "-o", "reference.db")
+        clean = self.json(0, "scrub", self.db, self.store, "--reference", "reference.db")
+        self.assertTrue(clean["partitions"][0]["clean"])
+        with open(self.path("reference.db"), "r+b") as f:
+            f.seek(5000)
+            f.write(b"changed")
+        answer = self.expect(2, "scrub", self.db, self.store, "--reference", "reference.db")
+        self.assertIn("none of the states", answer.stderr)
+
+
 class Check(Archived):
     """holdfast verify and holdfast list."""
 
@@ -208,6 +219,14 @@ class Check(Archived):
         self.assertRegex(answer.stdout, r"whole: TXID 1 to 3 proved by roots; 3 objects, .* read")
         said = self.json(0, "verify", self.store)["partitions"][0]
         self.assertEqual((said["objects_read"], said["findings_count"]), (3, 0))
+
+    def test_segments_removed_at_the_end_are_a_hole(self):
+        os.unlink([path for path in self.segments() if "/0/" in path][-1])
+        for verb in (["restore", "-o", "r.db"], ["verify"], ["list"]):
+            answer = self.expect(1, verb[0], self.store, *verb[1:])
+            self.assertRegex(answer.stdout + answer.stderr, r"TXID 3 to 3 (are )?(missing )?at the end")
+        self.assertFalse(os.path.exists(self.path("r.db")))
+        self.expect(0, "restore", self.store, "--txid", "2", "-o", "r.db")
 
     def test_damage_is_found_and_named(self):
         spoil(self.segments()[1])

@@ -17,6 +17,7 @@ static const struct hf_engine engine = {
     .name = "sqlite",
     .codec = &codec,
     .replica_open = sqlite_replica_open,
+    .replica_import = sqlite_replica_import,
     .live_probe = sqlite_live_probe,
     .live_prepare = sqlite_live_prepare,
     .live_open = sqlite_live_open,

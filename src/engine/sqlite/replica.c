@@ -9,8 +9,10 @@
 #include "engine/sqlite/replica.h"
 
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "engine/sqlite/apply.h"
+#include "engine/sqlite/ltx/ltx.h"
 
 struct replica {
     struct hf_replica base; /* first, so that the pointers convert */
@@ -155,6 +157,162 @@ enum hf_code sqlite_replica_open(const struct hf_replica_options *o, struct hf_r
         .pool = o->pool,
         .stop = o->stop,
     };
+    show(r);
+    struct replica *done = hf_take_ptr(&r);
+
+    *ret = &done->base;
+    return HF_OK;
+}
+
+/* ---- import ---- */
+
+#define IMPORT_WINDOW_PAGES 256
+
+struct import {
+    struct replica *replica;
+    struct hf_file *file;
+    uint32_t page_bytes;
+    uint32_t pages_count;
+    hf_stop_flag *stop;
+};
+
+struct import_window {
+    const struct import *import;
+    uint32_t first_pgno;
+    uint32_t count;
+};
+
+static void free_hasher(struct hf_page_hasher **h)
+{
+    hf_page_hasher_free(*h);
+}
+
+static void hash_entry(struct hf_page_hasher *hasher, uint32_t pgno, struct hf_slice page,
+                       struct digest_entry *ret)
+{
+    uint8_t name[4];
+
+    if (pgno == hf_ltx_lock_page((uint32_t)page.len)) {
+        *ret = (struct digest_entry){0};
+        return;
+    }
+    hf_put_be32(name, pgno);
+    ret->hash = hf_page_hash(hasher, hf_slice(name, sizeof(name)), page);
+    ret->sum = hf_ltx_page_sum(pgno, page);
+}
+
+static enum hf_code import_window(void *ctx, struct hf_err *err)
+{
+    const struct import_window *w = ctx;
+    const struct import *m = w->import;
+    const size_t bytes = (size_t)w->count * m->page_bytes;
+    HF_AUTO_FREE uint8_t *pages = hf_malloc(bytes);
+    HF_CLEANUP(free_hasher)
+    struct hf_page_hasher *hasher = hf_page_hasher_new(m->replica->apply.seed);
+    struct digest_entry entries[IMPORT_WINDOW_PAGES];
+    size_t got = 0;
+
+    if (m->stop != NULL && *m->stop)
+        return hf_err_set(err, HF_CANCELED, "stopped");
+    const enum hf_code rc = hf_file_read(m->file, (uint64_t)(w->first_pgno - 1) * m->page_bytes,
+                                         pages, bytes, &got, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (got < bytes)
+        return hf_err_set(err, HF_USAGE, "the reference file became shorter while it was read");
+    for (uint32_t i = 0; i < w->count; i++)
+        hash_entry(hasher, w->first_pgno + i,
+                   hf_slice(pages + (size_t)i * m->page_bytes, m->page_bytes), &entries[i]);
+    return digest_bulk_put(m->replica->digest, w->first_pgno, w->count, entries, err);
+}
+
+static enum hf_code import_pages(const struct import *m, struct hf_err *err)
+{
+    HF_CLEANUP(hf_group_free_ptr)
+    struct hf_group *group = hf_group_new(m->replica->apply.pool);
+    struct import_window windows[16];
+
+    for (uint64_t next = 1; next <= m->pages_count;) {
+        for (size_t i = 0; i < HF_ARRAY_LEN(windows) && next <= m->pages_count; i++) {
+            const uint64_t left = m->pages_count - next + 1;
+
+            windows[i] = (struct import_window){
+                .import = m,
+                .first_pgno = (uint32_t)next,
+                .count = left < IMPORT_WINDOW_PAGES ? (uint32_t)left : IMPORT_WINDOW_PAGES,
+            };
+            hf_group_run(group, import_window, &windows[i]);
+            next += windows[i].count;
+        }
+        const enum hf_code rc = hf_group_wait(group, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    return digest_bulk_resize(m->replica->digest, m->pages_count, err);
+}
+
+static enum hf_code open_import(const struct hf_replica_options *o, const char *pages,
+                                struct import *m, struct hf_err *err)
+{
+    struct hf_stat st;
+    enum hf_code rc = hf_fs_open(o->fs, pages, HF_OPEN_READ, 0, &m->file, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf_file_stat(m->file, &st, err);
+    if (rc != HF_OK)
+        return rc;
+    if (st.size_bytes == 0 || st.size_bytes % m->page_bytes != 0 ||
+        st.size_bytes / m->page_bytes > UINT32_MAX)
+        return hf_err_set(err, HF_USAGE,
+                          "%s has %llu bytes, which is no whole number of pages of %u: expected a "
+                          "file that `holdfast rebuild` made",
+                          pages, (unsigned long long)st.size_bytes, m->page_bytes);
+    m->pages_count = (uint32_t)(st.size_bytes / m->page_bytes);
+    return HF_OK;
+}
+
+static void import_done(struct import *m)
+{
+    hf_file_close(m->file);
+}
+
+enum hf_code sqlite_replica_import(const struct hf_replica_options *o, const char *pages,
+                                   uint32_t page_bytes, hf_identify_fn *identify, void *ctx,
+                                   struct hf_replica **ret, struct hf_err *err)
+{
+    HF_CLEANUP(import_done)
+    struct import m = {.page_bytes = page_bytes, .stop = o->stop};
+    struct hf_replica_options anew = *o;
+    struct hf_replica *opened = NULL;
+    enum hf_code rc = open_import(o, pages, &m, err);
+
+    if (rc != HF_OK)
+        return rc;
+    anew.anew = true;
+    anew.pages_path = NULL;
+    rc = sqlite_replica_open(&anew, &opened, err);
+    if (rc != HF_OK)
+        return rc;
+    HF_CLEANUP(replica_free_ptr) struct replica *r = replica_of(opened);
+    struct digest_mark mark = {.page_bytes = page_bytes, .has_root = true};
+
+    m.replica = r;
+    rc = digest_bulk_begin(r->digest, err);
+    if (rc == HF_OK)
+        rc = import_pages(&m, err);
+    if (rc != HF_OK)
+        return rc;
+    mark.pages_count = m.pages_count;
+    digest_bulk_sums(r->digest, &mark.root, &mark.sum);
+    rc = identify(ctx, mark.root, mark.pages_count, &mark.txid, &mark.time_ms, err);
+    if (rc == HF_OK)
+        rc = digest_bulk_end(r->digest, &mark, err);
+    if (rc != HF_OK)
+        return rc;
+    r->apply.mark = mark;
     show(r);
     struct replica *done = hf_take_ptr(&r);
 

@@ -17,6 +17,11 @@
 enum hf_code sqlite_replica_open(const struct hf_replica_options *o, struct hf_replica **ret,
                                  struct hf_err *err) HF_MUST_CHECK;
 
+/* As hf_engine.replica_import. */
+enum hf_code sqlite_replica_import(const struct hf_replica_options *o, const char *pages,
+                                   uint32_t page_bytes, hf_identify_fn *identify, void *ctx,
+                                   struct hf_replica **ret, struct hf_err *err) HF_MUST_CHECK;
+
 /* For the scan; `r` is one that sqlite_replica_open() made. Entries as digest_read(). */
 enum hf_code replica_entries(struct hf_replica *r, uint32_t first_pgno, size_t n,
                              struct digest_entry *ret, struct hf_err *err) HF_MUST_CHECK;
