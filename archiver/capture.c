@@ -143,27 +143,40 @@ static int64_t attach(struct partition *p)
     return fail_capture(p, &err);
 }
 
-/* C8: never fill the application's disk because the store is down. */
-static bool must_let_go(struct partition *p)
+static bool disk_is_low(const struct partition *p, const char *path)
 {
     uint64_t free_bytes = 0;
     uint64_t total_bytes = 0;
     struct hf_err ignored;
 
-    if (spool_first(p->spool) == 0)
-        return false;
+    return hf_fs_space(p->env->fs, path, &free_bytes, &total_bytes, &ignored) == HF_OK &&
+           free_bytes < total_bytes / 100 * FREE_DISK_PERCENT;
+}
+
+static bool store_fails(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool fails = p->guarded.store_fails;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    return fails;
+}
+
+/* C8: never fill the application's disk because the store is down: neither by the spool nor by the
+ * log that we hold. */
+static bool must_let_go(struct partition *p)
+{
     if (spool_bytes(p->spool) > SPOOL_BYTES_MAX)
         return true;
-    return hf_fs_space(p->env->fs, p->state_dir, &free_bytes, &total_bytes, &ignored) == HF_OK &&
-           free_bytes < total_bytes / 100 * FREE_DISK_PERCENT;
+    return store_fails(p) && (disk_is_low(p, p->state_dir) || disk_is_low(p, p->target.db_path));
 }
 
 static int64_t let_go(struct partition *p)
 {
     hf_log(HF_LOG_ERROR,
-           "%s: the store does not take segments and the spool has grown to %" PRIu64
-           " bytes: capture lets go of the log; restore points will be missing until the store is "
-           "back, and are then caught up with",
+           "%s: the spool has %" PRIu64
+           " bytes that the store does not take, or its disk is full: capture lets go of the log; "
+           "restore points will be missing until that is mended, and are then caught up with",
            p->target.name, spool_bytes(p->spool));
     p->live->ops->detach(p->live);
     partition_set_phase(p, PHASE_DETACHED);
@@ -202,6 +215,8 @@ static int64_t follow(struct partition *p)
     if (rc != HF_OK) {
         if (last || rc == HF_DAMAGE)
             return fail_capture(p, &err);
+        if (rc == HF_FULL)
+            return let_go(p);
         return partition_retry(p, &p->retry_ms, "capture", &err);
     }
     p->retry_ms = 0;
@@ -234,7 +249,7 @@ int64_t partition_capture(void *ctx)
     if (take_rival(p)) {
         p->distrust = true;
         partition_stop(p, PHASE_START);
-        return 0;
+        return RETRY_MS_MIN; /* the other one may still be at it, until it looks at the owner */
     }
     if (stopping(p) && phase != PHASE_FOLLOW)
         return end_capture(p);

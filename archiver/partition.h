@@ -22,7 +22,7 @@
 #define RETRY_MS_MIN      500
 #define RETRY_MS_MAX      30000
 #define OWNER_TOUCH_MS    3600000
-#define OWNER_CHECK_MS    (INT64_C(7) * 86400000 / 2) /* half of the level-0 retention */
+#define OWNER_LOOK_MS     5000 /* a newer archiver is noticed at the latest so long after its start */
 #define BOUNDARY_WAIT_MS  10000
 
 enum partition_phase {
@@ -57,17 +57,18 @@ struct partition {
     int64_t taken_ms;
     int64_t cut_us;
     int64_t retry_ms;
-    bool warned;   /* of what the probe said */
+    bool warned;         /* of what the probe said */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
-    bool distrust; /* another's segment stands where the local state has one of ours */
+    bool distrust;       /* another's segment stands where the local state has one of ours */
 
     /* Of the upload job, which holds `in_use` while it uses what start set up. */
     pthread_mutex_t in_use;
     int64_t upload_retry_ms;
+    int64_t upload_again_us; /* not before this, after a failure */
     int64_t stopping_since_us;
     int64_t touched_ms;
-    int64_t confirmed_ms; /* when the store last confirmed a segment or the owner was looked at */
+    int64_t owner_seen_ms; /* when it last was ourselves */
 
     pthread_mutex_t asking; /* held by whoever asks for a boundary: one question at a time */
     pthread_mutex_t mutex;
@@ -75,9 +76,10 @@ struct partition {
     struct {
         enum partition_phase phase;
         struct hf_archiver_status status;
-        bool lost;     /* the live database had lost archived commits */
-        bool rival;    /* upload met another's segment: start again */
-        bool question; /* somebody waits for a boundary */
+        bool store_fails; /* the last upload failed */
+        bool lost;        /* the live database had lost archived commits */
+        bool rival;       /* upload met another's segment: start again */
+        bool question;    /* somebody waits for a boundary */
         struct hf_position until;
         uint64_t until_txid; /* the answer, 0 while there is none */
         bool until_passed;
@@ -98,6 +100,11 @@ void partition_fail(struct partition *p, const struct hf_err *err);
 /* Log a failure that will be tried again, and return after how many ms. */
 int64_t partition_retry(struct partition *p, int64_t *retry_ms, const char *doing,
                         const struct hf_err *err);
+
+/* confirmed.c: the last TXID that the store is known, here, to have confirmed; 0: none is known.
+ * Not synced, so after a power cut it may be an older one. */
+uint64_t partition_confirmed(const struct partition *p);
+void partition_set_confirmed(struct partition *p, uint64_t txid);
 
 /* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
  * head or what follows it in the spool. */

@@ -187,6 +187,25 @@ enum hf_code spool_read(struct spool *s, uint64_t txid, struct hf_buf *ret, stru
     return hf_fs_read_all(s->fs, path, SEGMENT_BYTES_MAX, ret, err);
 }
 
+static enum hf_code source_read(struct hf_source *s, uint64_t offset, size_t len,
+                                struct hf_buf *ret, struct hf_err *err)
+{
+    const struct spool_source *sp = (const struct spool_source *)s;
+
+    if (offset > sp->bytes.len || len > sp->bytes.len - offset)
+        return hf_err_set(err, HF_DAMAGE, "%s ends at byte %zu", s->name, sp->bytes.len);
+    hf_buf_append(ret, sp->bytes.ptr + offset, len);
+    return HF_OK;
+}
+
+void spool_source_init(struct spool_source *s, struct hf_slice bytes)
+{
+    *s = (struct spool_source){
+        .base = {.read = source_read, .size_bytes = bytes.len, .name = "segment in the spool"},
+        .bytes = bytes,
+    };
+}
+
 /* Forget the first item at or behind `first`, if it is not behind `last`; its TXID, or 0. */
 static uint64_t forget_locked(struct spool *s, uint64_t first, uint64_t last)
 {

@@ -36,6 +36,13 @@ uint64_t spool_bytes(struct spool *s);
 enum hf_code spool_read(struct spool *s, uint64_t txid, struct hf_buf *ret,
                         struct hf_err *err) HF_MUST_CHECK;
 
+/* A segment's bytes in memory, as a source for an engine. */
+struct spool_source {
+    struct hf_source base; /* first, so that the pointers convert */
+    struct hf_slice bytes; /* borrowed */
+};
+void spool_source_init(struct spool_source *s, struct hf_slice bytes);
+
 /* Remove segments first .. last, where they are there. */
 enum hf_code spool_drop(struct spool *s, uint64_t first, uint64_t last,
                         struct hf_err *err) HF_MUST_CHECK;

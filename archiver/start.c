@@ -71,6 +71,9 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
     rc = hf_format_check(&p->archive, p->target.engine->name, probe.page_bytes, err);
     if (rc != HF_OK)
         return rc;
+    /* Starting again is no new claim: whoever claimed the archive meanwhile is the newer one. */
+    if (p->owner.epoch > 0)
+        return hf_owner_check(&p->archive, &p->owner, err);
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
     return hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
@@ -138,40 +141,18 @@ static enum hf_code check_root(struct partition *p, bool *ret_same, struct hf_er
     return HF_OK;
 }
 
-/* A segment in the spool, as a source. */
-struct spooled {
-    struct hf_source base; /* first, so that the pointers convert */
-    struct hf_buf bytes;
-};
-
-static enum hf_code spooled_read(struct hf_source *s, uint64_t offset, size_t len,
-                                 struct hf_buf *ret, struct hf_err *err)
-{
-    const struct spooled *sp = (const struct spooled *)s;
-
-    if (offset > sp->bytes.len || len > sp->bytes.len - offset)
-        return hf_err_set(err, HF_DAMAGE, "%s ends at byte %zu", s->name, sp->bytes.len);
-    hf_buf_append(ret, sp->bytes.ptr + offset, len);
-    return HF_OK;
-}
-
-static void spooled_done(struct spooled *s)
-{
-    hf_buf_done(&s->bytes);
-}
-
 /* A process that was killed between spool and state left segments that the state lacks. */
 static enum hf_code adopt_from_spool(struct partition *p, struct hf_err *err)
 {
     while (spool_last(p->spool) > local_txid(p)) {
-        HF_CLEANUP(spooled_done)
-        struct spooled s = {.base = {.read = spooled_read, .name = "segment in the spool"}};
-        enum hf_code rc = spool_read(p->spool, local_txid(p) + 1, &s.bytes, err);
+        HF_AUTO_BUF bytes = {0};
+        struct spool_source source;
+        enum hf_code rc = spool_read(p->spool, local_txid(p) + 1, &bytes, err);
 
         if (rc != HF_OK)
             return rc;
-        s.base.size_bytes = s.bytes.len;
-        rc = p->live->ops->adopt(p->live, &s.base, err);
+        spool_source_init(&source, hf_buf_slice(&bytes));
+        rc = p->live->ops->adopt(p->live, &source.base, err);
         if (rc != HF_OK)
             return rc;
     }
@@ -186,14 +167,19 @@ static enum hf_code throw_away(struct partition *p, const char *why, struct hf_e
     return rc != HF_OK ? rc : p->live->ops->reset(p->live, err);
 }
 
-/* Whether the spool holds every segment from `first` to the local state, and not more. */
+/* Whether the spool holds every segment from `first` to the local state, and holds them whole: it
+ * is not synced, so a power cut may have emptied or torn what was in it. */
 static bool spool_holds(struct partition *p, uint64_t first)
 {
     for (uint64_t txid = first; txid <= local_txid(p); txid++) {
         HF_AUTO_BUF bytes = {0};
+        struct spool_source source;
         struct hf_err ignored;
 
         if (spool_read(p->spool, txid, &bytes, &ignored) != HF_OK)
+            return false;
+        spool_source_init(&source, hf_buf_slice(&bytes));
+        if (p->target.engine->segment_check(&source.base, p->env->pool, &ignored) != HF_OK)
             return false;
     }
     return true;
@@ -214,7 +200,7 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     else if (!same)
         rc = throw_away(p, "its root is not the archive's", err);
     else if (local_txid(p) > head && !spool_holds(p, head + 1))
-        rc = throw_away(p, "it is ahead of the archive, and the spool lacks what is between", err);
+        rc = throw_away(p, "it is ahead of the archive, and the spool is not whole between", err);
     if (rc == HF_OK && local_txid(p) < head)
         rc = adopt_from_archive(p, err);
     if (rc == HF_DAMAGE) {
@@ -232,6 +218,21 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
            p->target.name, err->text);
     rc = throw_away(p, "the spool could not be used", err);
     return rc != HF_OK || head == 0 ? rc : adopt_from_archive(p, err);
+}
+
+/* HF_HOLE: segments that the store had confirmed are gone from the end of the archive. */
+static enum hf_code check_tail(struct partition *p, uint64_t head, struct hf_err *err)
+{
+    const uint64_t here = partition_confirmed(p);
+    const uint64_t confirmed = here > p->owner.last_txid ? here : p->owner.last_txid;
+
+    if (confirmed <= head)
+        return HF_OK;
+    return hf_err_set(err, HF_HOLE,
+                      "%s ends with TXID %" PRIu64 ", but up to TXID %" PRIu64
+                      " was confirmed there: objects were removed, or an older copy of the archive "
+                      "stands in its place. Put them back, or archive to a new URL",
+                      p->target.url, head, confirmed);
 }
 
 static enum hf_code reconcile(struct partition *p, struct hf_err *err)
@@ -254,7 +255,9 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
             "%s is empty, but this machine has archived up to TXID %" PRIu64
             " there: a wrong URL, or the archive was deleted. To begin anew, remove %s",
             p->target.url, known, p->state_dir);
-    rc = agree(p, head.head_txid, err);
+    rc = check_tail(p, head.head_txid, err);
+    if (rc == HF_OK)
+        rc = agree(p, head.head_txid, err);
     if (rc != HF_OK)
         return rc;
     (void)pthread_mutex_lock(&p->mutex);

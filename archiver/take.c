@@ -70,6 +70,7 @@ static enum hf_code take_commit(struct hf_taker *t, struct hf_err *err)
         return rc;
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.archived_txid = p->taken_txid;
+    partition_set_confirmed(p, p->taken_txid);
     p->guarded.status.archived_ms = p->taken_ms;
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;

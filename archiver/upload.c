@@ -24,9 +24,11 @@ static bool stopping(const struct partition *p)
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
-    p->confirmed_ms = hf_now_ms(p->env->clock);
     p->upload_retry_ms = 0;
+    p->upload_again_us = 0;
+    partition_set_confirmed(p, info->max_txid);
     (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.store_fails = false;
     p->guarded.status.archived_txid = info->max_txid;
     p->guarded.status.archived_ms = info->time_ms;
     p->guarded.status.uploaded_bytes += bytes;
@@ -77,15 +79,37 @@ static enum hf_code put_segment(struct partition *p, const char *key, struct hf_
     return rc;
 }
 
-/* Before writing after a long pause: the archive may have been taken over, and compacted since. */
-static enum hf_code check_after_pause(struct partition *p, struct hf_err *err)
+/*
+ * Is the archive still ours? Asked before the first segment and then every few seconds in which
+ * there are any. A conflict alone would not tell: an archiver that always puts the next TXID first
+ * never meets one, and the newer one, which then has to start again each time, would never get in.
+ */
+static enum hf_code look_at_owner(struct partition *p, struct hf_err *err)
 {
-    if (p->confirmed_ms != 0 && hf_now_ms(p->env->clock) - p->confirmed_ms < OWNER_CHECK_MS)
+    const int64_t since_ms = hf_now_ms(p->env->clock) - p->owner_seen_ms;
+
+    if (p->owner_seen_ms != 0 && since_ms >= 0 && since_ms < OWNER_LOOK_MS)
         return HF_OK;
     const enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
 
     if (rc == HF_OK)
-        p->confirmed_ms = hf_now_ms(p->env->clock);
+        p->owner_seen_ms = hf_now_ms(p->env->clock);
+    return rc;
+}
+
+/* HF_CONFLICT: the spool's file is not what was written to it; nothing damaged is ever sent. */
+static enum hf_code check_body(struct partition *p, struct hf_slice body, struct hf_seg_info *info,
+                               struct hf_err *err)
+{
+    struct spool_source source;
+    enum hf_code rc;
+
+    spool_source_init(&source, body);
+    rc = p->target.engine->segment_check(&source.base, p->env->pool, err);
+    if (rc == HF_OK)
+        rc = p->target.engine->codec->info(body, info, err);
+    if (rc == HF_DAMAGE)
+        return hf_err_recode(err, HF_CONFLICT, "the spool of %s is damaged", p->state_dir);
     return rc;
 }
 
@@ -96,12 +120,12 @@ static enum hf_code upload_first(struct partition *p, struct hf_err *err)
     HF_AUTO_BUF body = {0};
     struct hf_seg_info info;
     char key[HF_KEY_MAX + 1];
-    enum hf_code rc = check_after_pause(p, err);
+    enum hf_code rc = look_at_owner(p, err);
 
     if (rc == HF_OK)
         rc = spool_read(p->spool, txid, &body, err);
     if (rc == HF_OK)
-        rc = p->target.engine->codec->info(hf_buf_slice(&body), &info, err);
+        rc = check_body(p, hf_buf_slice(&body), &info, err);
     if (rc != HF_OK)
         return rc;
     hf_archive_segment_key(&p->archive, &segment, key);
@@ -175,7 +199,13 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
         partition_fail(p, err);
         return end_upload(p);
     }
-    return partition_retry(p, &p->upload_retry_ms, "upload", err);
+    (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.store_fails = true;
+    (void)pthread_mutex_unlock(&p->mutex);
+    const int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
+
+    p->upload_again_us = now_us + again_ms * 1000;
+    return again_ms;
 }
 
 static int64_t run(struct partition *p)
@@ -189,6 +219,10 @@ static int64_t run(struct partition *p)
         return HF_JOB_WHEN_WOKEN;
     if (p->spool == NULL)
         return end_upload(p); /* never started */
+    const int64_t wait_us = p->upload_again_us - hf_mono_us(p->env->clock);
+
+    if (wait_us > 0 && phase != PHASE_CAPTURED)
+        return wait_us / 1000 + 1; /* woken by a new segment, while an older one must wait */
     for (int i = 0; i < SEGMENTS_PER_RUN && spool_first(p->spool) != 0; i++) {
         if (upload_first(p, &err) != HF_OK)
             return judge_failure(p, &err);

@@ -156,6 +156,12 @@ static void print_clean(const struct hf_session *s, const struct hf_place *place
     hf_out_line(s->out, "%s: clean: %s pages equal at TXID %s (%s), %s%s", place->name, pages, txid,
                 when, hf_buf_str(&how),
                 r->proved_by_roots ? "" : "; the reference is proved by checksums only");
+    if (r->pages.parked > 0) {
+        hf_text_count(r->pages.parked, pages);
+        hf_out_line(s->out,
+                    "%s: not compared: %s pages that were written after the archive's last TXID",
+                    place->name, pages);
+    }
 }
 
 static void set_report(json_t *object, const struct hf_scrub_report *r)
@@ -164,6 +170,7 @@ static void set_report(json_t *object, const struct hf_scrub_report *r)
     hf_out_set_time(object, "time", r->time_ms);
     hf_out_set_number(object, "pages_equal", r->pages.equal);
     hf_out_set_number(object, "pages_unused", r->pages.unused);
+    hf_out_set_number(object, "pages_not_compared", r->pages.parked);
     hf_out_set_number(object, "pages_differ", r->pages.differ);
     hf_out_set_number(object, "bytes_read", r->pages.bytes_read);
     hf_out_set_number(object, "slices", r->slices_count);

@@ -21,6 +21,7 @@ struct scrub {
     struct hf_scan *scan;
     struct hf_replica *reference;
     char *digest_path;
+    struct hf_file *lock; /* of work_dir: one scrub at a time uses the reference in it */
     struct finding_context findings;
     struct hf_scrub_report *report;
 };
@@ -31,6 +32,7 @@ static void scrub_done(struct scrub *s)
         s->reference->ops->free(s->reference);
     if (s->scan != NULL)
         s->scan->ops->free(s->scan);
+    hf_file_close(s->lock);
     hf_free(s->digest_path);
 }
 
@@ -228,6 +230,22 @@ static enum hf_code open_scan(struct scrub *s, struct hf_err *err)
     return rc;
 }
 
+static enum hf_code lock_work_dir(const struct hf_scrub_options *o, struct hf_file **ret,
+                                  struct hf_err *err)
+{
+    HF_AUTO_FREE char *path = hf_strfmt("%s/lock", o->work_dir);
+    enum hf_code rc = hf_fs_mkdirs(o->fs, o->work_dir, 0700, err);
+
+    if (rc == HF_OK)
+        rc = hf_fs_open(o->fs, path, HF_OPEN_CREATE, 0600, ret, err);
+    if (rc == HF_OK)
+        rc = hf_file_lock(*ret, false, err);
+    if (rc == HF_BUSY)
+        return hf_err_set(err, HF_BUSY, "another scrub of %s is at work (it holds %s)", o->db_path,
+                          path);
+    return rc;
+}
+
 enum hf_code hf_scrub(const struct hf_scrub_options *o, hf_finding_fn *fn, void *ctx,
                       struct hf_scrub_report *report, struct hf_err *err)
 {
@@ -242,7 +260,7 @@ enum hf_code hf_scrub(const struct hf_scrub_options *o, hf_finding_fn *fn, void 
     uint64_t next = 1;
 
     *report = (struct hf_scrub_report){0};
-    enum hf_code rc = hf_fs_mkdirs(o->fs, o->work_dir, 0700, err);
+    enum hf_code rc = lock_work_dir(o, &s.lock, err);
 
     if (rc == HF_OK)
         rc = import_reference(&s, err);

@@ -273,6 +273,10 @@ struct hf_engine {
                               struct hf_err *err);
     enum hf_code (*scan_open)(const struct hf_scan_options *o, struct hf_scan **ret,
                               struct hf_err *err);
+    /* Every byte of the segment is what its writer meant (all checksums hold). HF_DAMAGE otherwise.
+     */
+    enum hf_code (*segment_check)(struct hf_source *segment, struct hf_pool *pool,
+                                  struct hf_err *err);
     /* The page's image hash in one segment; HF_NOT_FOUND if the segment does not carry it. */
     enum hf_code (*segment_page)(struct hf_source *segment, uint64_t seed, uint64_t page,
                                  struct hf_root *ret_hash, struct hf_err *err);

@@ -22,6 +22,7 @@ static const struct hf_engine engine = {
     .live_prepare = sqlite_live_prepare,
     .live_open = sqlite_live_open,
     .scan_open = sqlite_scan_open,
+    .segment_check = sqlite_segment_check,
     .segment_page = sqlite_segment_page,
     .segment_end = sqlite_segment_end,
     .describe = sqlite_describe,

@@ -212,7 +212,7 @@ static void mark_leaves(struct scan *s, const uint8_t *trunk)
     for (uint32_t i = 0; i < (n < most ? n : most); i++) {
         const uint32_t leaf = hf_get_be32(trunk + 8 + 4 * (size_t)i);
 
-        if (leaf >= 1 && leaf <= s->at.commit)
+        if (leaf > 1 && leaf <= s->at.commit)
             s->unused[leaf / 8] |= (uint8_t)(1U << leaf % 8);
     }
 }

@@ -75,3 +75,9 @@ enum hf_code sqlite_segment_end(struct hf_slice header, struct hf_position *ret,
     wal_position_export(&end, ret);
     return HF_OK;
 }
+
+enum hf_code sqlite_segment_check(struct hf_source *segment, struct hf_pool *pool,
+                                  struct hf_err *err)
+{
+    return hf_ltx_decode(segment, pool, NULL, NULL, NULL, NULL, err);
+}

@@ -24,4 +24,8 @@ enum hf_code sqlite_segment_page(struct hf_source *segment, uint64_t seed, uint6
 enum hf_code sqlite_segment_end(struct hf_slice header, struct hf_position *ret,
                                 struct hf_err *err) HF_MUST_CHECK;
 
+/* As hf_engine.segment_check. */
+enum hf_code sqlite_segment_check(struct hf_source *segment, struct hf_pool *pool,
+                                  struct hf_err *err) HF_MUST_CHECK;
+
 #endif
