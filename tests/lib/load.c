@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,14 +252,32 @@ static void keep_house(struct writer *w)
     }
 }
 
+/* Where this writer, or an earlier one of its number, left off. */
+static void take_up(struct writer *w)
+{
+    sqlite3_stmt *stmt = prepare(w,
+                                 "SELECT t.n, t.hash, ifnull(min(r.n), t.n + 1) FROM tally t "
+                                 "LEFT JOIN rows r ON r.writer = t.writer WHERE t.writer=?");
+
+    (void)sqlite3_bind_int64(stmt, 1, w->id);
+    if (sqlite3_step(stmt) != SQLITE_ROW)
+        die(w, "take up");
+    w->n = sqlite3_column_int64(stmt, 0);
+    w->hash = (uint64_t)sqlite3_column_int64(stmt, 1);
+    w->oldest = sqlite3_column_int64(stmt, 2);
+    finish(w, stmt, "take up");
+    w->rand = hf_rand_seeded(w->plan->seed + (uint64_t)w->id * 7919U + (uint64_t)w->n);
+}
+
 static void write_on(const struct load_plan *plan, unsigned id)
 {
     struct writer w = {.plan = plan, .id = id, .rand = hf_rand_seeded(plan->seed + id * 7919U)};
     struct hf_clock *clock = hf_clock_system();
     const int64_t end_us = hf_mono_us(clock) + plan->ms * 1000;
 
-    w.oldest = 1;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
     open_db(&w);
+    take_up(&w);
     while (hf_mono_us(clock) < end_us) {
         transact(&w);
         keep_house(&w);
@@ -298,8 +317,20 @@ void load_start(struct load *l, const struct load_plan *plan)
         assert_true(pid >= 0);
         if (pid == 0)
             write_on(plan, id);
+        l->ids[l->running] = id;
         l->pids[l->running++] = pid;
     }
+}
+
+void load_replace(struct load *l, const struct load_plan *plan, unsigned which)
+{
+    assert_true(which < l->running);
+    (void)kill(l->pids[which], SIGKILL);
+    (void)waitpid(l->pids[which], NULL, 0);
+    l->pids[which] = fork();
+    assert_true(l->pids[which] >= 0);
+    if (l->pids[which] == 0)
+        write_on(plan, l->ids[which]);
 }
 
 bool load_runs(struct load *l)
@@ -311,7 +342,9 @@ bool load_runs(struct load *l)
             i++;
             continue;
         }
-        l->pids[i] = l->pids[--l->running];
+        l->running--;
+        l->pids[i] = l->pids[l->running];
+        l->ids[i] = l->ids[l->running];
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
             fail_msg("a writer ended with status %x", status);
     }

@@ -34,6 +34,7 @@ struct load_plan {
 
 struct load {
     pid_t pids[LOAD_WRITERS_MAX];
+    unsigned ids[LOAD_WRITERS_MAX];
     unsigned running;
 };
 
@@ -43,6 +44,8 @@ void load_create(const struct load_plan *plan);
 void load_start(struct load *l, const struct load_plan *plan);
 /* Whether any writer still runs. A writer that failed has said why, and fails the test. */
 bool load_runs(struct load *l);
+/* kill -9 of a writer, and another that takes up its work; as for load_start(). */
+void load_replace(struct load *l, const struct load_plan *plan, unsigned which);
 /* End the writers, if any are left. */
 void load_kill(struct load *l);
 

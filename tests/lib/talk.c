@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/talk.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,7 @@ void talk_start(struct talk *t, void (*run)(struct talk *t, void *ctx), void *ct
     if (pid == 0) {
         struct talk own = {.in = down[0], .out = up[1]};
 
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
         (void)close(up[0]);
         (void)close(down[1]);
         run(&own, ctx);
@@ -34,6 +37,13 @@ void talk_start(struct talk *t, void (*run)(struct talk *t, void *ctx), void *ct
     (void)close(up[1]);
     (void)close(down[0]);
     *t = (struct talk){.pid = pid, .in = up[0], .out = down[1]};
+}
+
+bool talk_waits(struct talk *t, int ms)
+{
+    struct pollfd p = {.fd = t->in, .events = POLLIN};
+
+    return poll(&p, 1, ms) > 0;
 }
 
 char talk_hear(struct talk *t, int64_t *ret_number)

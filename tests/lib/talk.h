@@ -6,6 +6,7 @@
 #ifndef HF_TESTS_LIB_TALK_H
 #define HF_TESTS_LIB_TALK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,8 @@ struct talk {
 /* Fork, and run the application; it ends with the process. No SQLite connection and no thread may
  * exist in this process. */
 void talk_start(struct talk *t, void (*run)(struct talk *t, void *ctx), void *ctx);
+/* Whether a word comes within so many milliseconds, or the end. */
+bool talk_waits(struct talk *t, int ms);
 /* The next word of the application, in the test: word and number. TALK_END: it ended well. */
 char talk_hear(struct talk *t, int64_t *ret_number);
 /* The answer to it. */

@@ -31,8 +31,8 @@
 #define CHECK_PAGES   256           /* entries looked at in one go */
 
 struct lane {
-    struct hf_page_hasher *hasher;
-    struct hf_buf pages; /* of the run, if there is a pages file */
+    struct hf_page_hasher *hasher; /* made at the first page: most segments need one lane */
+    struct hf_buf pages;           /* of the run, if there is a pages file */
     struct digest_entry entries[RUN_PAGES_MAX];
     uint32_t first_pgno;
     uint32_t count;
@@ -59,8 +59,6 @@ static void work_init(struct work *w, struct apply *a, const struct hf_ltx_heade
     /* As many as visits can be under way: one for each of the decoder's windows in flight. */
     w->lanes_count = hf_pool_threads(a->pool) + 2;
     w->lanes = hf_calloc(w->lanes_count, sizeof(*w->lanes));
-    for (size_t i = 0; i < w->lanes_count; i++)
-        w->lanes[i].hasher = hf_page_hasher_new(a->seed);
 }
 
 static void work_done(struct work *w)
@@ -137,6 +135,8 @@ static enum hf_code add_to_lane(struct work *w, struct lane *l, uint32_t pgno, s
     }
     if (l->count == 0)
         l->first_pgno = pgno;
+    if (l->hasher == NULL)
+        l->hasher = hf_page_hasher_new(w->a->seed);
     hf_put_be32(name, pgno);
     l->entries[l->count++] = (struct digest_entry){
         .hash = hf_page_hash(l->hasher, hf_slice(name, sizeof(name)), page),

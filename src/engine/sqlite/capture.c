@@ -8,16 +8,21 @@
  *    holds one.
  * 2. `from` is where capture goes on: everything up to it is in the digest and was taken. Frames
  *    behind it stay in the WAL: on a mark nobody can restart the WAL; on lock 0 everything was
- *    captured and backfilled when the lock was taken, and of the frames that come after that none
- *    can be backfilled, so the WAL restarts at most once.
+ *    captured and backfilled when the lock was taken (but for `owed`), and of the frames that come
+ *    after that none can be backfilled, so the WAL restarts at most once.
  * 3. Lock 0 is left only while a mark is held as well, and only after it is known that no
  *    checkpointer is left that read the wal-index header before that restart (C1).
- * 4. The digest moves only after the taker has committed the segment.
+ * 4. The digest moves only after the taker has committed the segment. A segment that was taken is
+ *    never made again: until the digest has followed (`untold`), nothing else is done.
+ * 5. A hold that may be lock 0 or a mark (CONN_HOLD_EITHER) is treated as lock 0, except that
+ *    capture does not rest on it.
  */
 #include "engine/sqlite/capture.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/bytes.h"
@@ -29,13 +34,22 @@
 #include "engine/sqlite/image.h"
 
 #define HAND_OVER_MS           50
-#define BARRIER_ATTACH_MS      10000 /* to wait for a checkpointer that is at work when we come */
-#define BARRIER_LEAVE_MS       HAND_OVER_MS
+#define FREE_PAGES_OFFSET      36    /* in page 1 (SQLite, "Database File Format", section 1.3) */
+#define ATTACH_MS_MAX          10000 /* to wait for a checkpointer that is at work when we come */
+#define ATTACH_PAUSE_MS        100   /* between tries, holding nothing: it may wait for us */
 #define FILES_CHECK_US         1000000
 #define SEAL_EVERY_US          1000000
 #define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
 #define SEAL_TRIES             3
 #define LOCKED_SEAL_FRAMES_MAX 64 /* left to backfill when the write lock is taken */
+
+/* A segment that the taker has, and the digest not yet. */
+struct untold {
+    struct digest_mark mark;
+    struct digest_change *changes;
+    size_t count;
+    bool is; /* there is one */
+};
 
 struct live {
     struct hf_live base; /* first, so that the pointers convert */
@@ -48,7 +62,11 @@ struct live {
     struct conn ckpt;
     int holder; /* index of the reader that holds */
     enum conn_hold hold;
-    struct wal_position from; /* invariant 2 */
+    struct wal_position from;  /* invariant 2 */
+    struct wal_position owed;  /* attached on lock 0 with frames behind `from`: up to here ... */
+    struct stretch owed_pages; /* ... these pages, all of them in the database file */
+    bool owes;
+    struct untold untold; /* invariant 4 */
     struct wal_file wal;
     struct companions files; /* identity of database, -wal and -shm */
     bool attached;
@@ -56,7 +74,7 @@ struct live {
     uint32_t page_bytes;
     int64_t files_checked_us;
     int64_t sealed_us;
-    uint32_t resting_change; /* the wal-index's change counter when we came to rest */
+    struct walindex resting_at; /* the wal-index's header when we came to rest */
     bool resting;
 };
 
@@ -94,11 +112,18 @@ static const struct hf_state *live_state(const struct hf_live *l)
     return &((const struct live *)l)->state;
 }
 
+static void forget_untold(struct live *l)
+{
+    hf_free(l->untold.changes);
+    l->untold = (struct untold){0};
+}
+
 static enum hf_code live_reset(struct hf_live *base, struct hf_err *err)
 {
     struct live *l = live_of(base);
     const enum hf_code rc = digest_reset(l->digest, err);
 
+    forget_untold(l);
     publish_state(l);
     return rc;
 }
@@ -189,7 +214,23 @@ static enum hf_code fill_changes(void *ctx, uint32_t first_pgno, size_t n,
     return HF_OK;
 }
 
-/* Give the pages of `set` to the taker as the next TXID, and move the digest (invariant 4). */
+/* Let the digest follow the segment that was taken last (invariant 4). */
+static enum hf_code tell_digest(struct live *l, struct hf_err *err)
+{
+    const struct untold *u = &l->untold;
+
+    if (!u->is)
+        return HF_OK;
+    const enum hf_code rc = digest_commit(l->digest, u->changes, u->count, &u->mark, err);
+
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "local state after TXID %" PRIu64, u->mark.txid);
+    forget_untold(l);
+    publish_state(l);
+    return HF_OK;
+}
+
+/* Give the pages of `set` to the taker as the next TXID, and move the digest. */
 static enum hf_code take_changes(struct live *l, const struct image *image, struct page_set set,
                                  const struct change_list *list, struct digest_mark *mark,
                                  struct hf_ltx_header *header, struct hf_taker *t,
@@ -203,12 +244,12 @@ static enum hf_code take_changes(struct live *l, const struct image *image, stru
     rc = image_emit(image, set, header, mark->sum, t, err);
     if (rc != HF_OK)
         return rc;
-    rc = digest_commit(l->digest, list->changes, list->count, mark, err);
-    if (rc != HF_OK)
-        return rc;
-    publish_state(l);
+    l->untold = (struct untold){.mark = *mark, .count = list->count, .is = true};
+    l->untold.changes = hf_calloc(list->count, sizeof(*list->changes));
+    if (list->count > 0)
+        (void)memcpy(l->untold.changes, list->changes, list->count * sizeof(*list->changes));
     l->from = mark->wal;
-    return HF_OK;
+    return tell_digest(l, err);
 }
 
 static enum hf_code read_header_of(struct live *l, const struct wal_position *end,
@@ -227,40 +268,103 @@ static enum hf_code read_header_of(struct live *l, const struct wal_position *en
     return HF_OK;
 }
 
-/* C2: make one segment of exactly what was committed behind `from` up to `end`. */
-static enum hf_code capture_to(struct live *l, const struct wal_position *end, struct hf_taker *t,
-                               struct hf_err *err)
+/* Make one segment of what the stretch from `from` to `end` changed. */
+static enum hf_code capture_stretch(struct live *l, const struct stretch *s,
+                                    const struct wal_position *end, struct hf_taker *t,
+                                    struct hf_err *err)
 {
-    struct wal_header h;
-    HF_CLEANUP(stretch_done) struct stretch s = {0};
-    enum hf_code rc = read_header_of(l, end, &h, err);
-
-    if (rc != HF_OK)
-        return rc;
-    rc = stretch_read(&l->wal, &h, &l->from, end,
-                      l->state.pages_count == 0 ? 0 : (uint32_t)l->state.pages_count, &s, err);
-    if (rc != HF_OK)
-        return rc;
-
-    const struct image image = image_at(l, end, s.refs, s.count);
-    const struct page_set set = {.pgnos = s.pgnos, .count = s.count};
+    const struct image image = image_at(l, end, s->refs, s->count);
+    const struct page_set set = {.pgnos = s->pgnos, .count = s->count};
     struct digest_mark mark = next_mark(l, end);
     struct hf_ltx_header header = header_of(l, &mark);
     HF_CLEANUP(change_list_done)
-    struct change_list list = {.changes = hf_calloc(s.count, sizeof(*list.changes)),
-                               .count = s.count};
+    struct change_list list = {.changes = hf_calloc(s->count, sizeof(*list.changes)),
+                               .count = s->count};
 
     header.wal_offset = (int64_t)wal_frame_offset(l->from.frame + 1, l->page_bytes);
     header.wal_size = (int64_t)(end->frame - l->from.frame) *
                       (WAL_FRAME_HEADER_BYTES + l->page_bytes);
     header.salts[0] = end->salt[0];
     header.salts[1] = end->salt[1];
-    for (size_t i = 0; i < s.count; i++)
-        list.changes[i].pgno = s.pgnos[i];
-    rc = image_hash(&image, set, fill_changes, &list, err);
+    for (size_t i = 0; i < s->count; i++)
+        list.changes[i].pgno = s->pgnos[i];
+    const enum hf_code rc = image_hash(&image, set, fill_changes, &list, err);
+
     if (rc != HF_OK)
         return rc;
     return take_changes(l, &image, set, &list, &mark, &header, t, err);
+}
+
+/* What the log says was changed between two positions of it. */
+static enum hf_code read_stretch(struct live *l, const struct wal_position *from,
+                                 const struct wal_position *end, struct stretch *ret,
+                                 struct hf_err *err)
+{
+    struct wal_header h;
+    const enum hf_code rc = read_header_of(l, end, &h, err);
+
+    if (rc != HF_OK)
+        return rc;
+    return stretch_read(&l->wal, &h, from, end, (uint32_t)l->state.pages_count, ret, err);
+}
+
+/* C2, on a mark: capture exactly what was committed behind `from` up to `end`. */
+static enum hf_code capture_to(struct live *l, const struct wal_position *end, struct hf_taker *t,
+                               struct hf_err *err)
+{
+    HF_CLEANUP(stretch_done) struct stretch s = {0};
+    const enum hf_code rc = read_stretch(l, &l->from, end, &s, err);
+
+    return rc == HF_OK ? capture_stretch(l, &s, end, t, err) : rc;
+}
+
+/* ---- comparing with the digest ------------------------------------------------------------ */
+
+/* Pages that differ from the digest, collected from many threads. */
+struct difference {
+    struct digest *digest;
+    pthread_mutex_t mutex;
+    struct {
+        struct digest_change *changes;
+        size_t count;
+        size_t cap;
+    } guarded; /* by mutex */
+};
+
+static void difference_done(struct difference *d)
+{
+    hf_free(d->guarded.changes);
+    (void)pthread_mutex_destroy(&d->mutex);
+}
+
+static void push_change_locked(struct difference *d, const struct digest_change *c)
+{
+    if (d->guarded.count == d->guarded.cap) {
+        d->guarded.cap = d->guarded.cap > 0 ? d->guarded.cap * 2 : 256;
+        d->guarded.changes =
+            hf_realloc(d->guarded.changes, d->guarded.cap, sizeof(*d->guarded.changes));
+    }
+    d->guarded.changes[d->guarded.count++] = *c;
+}
+
+static enum hf_code compare_entries(void *ctx, uint32_t first_pgno, size_t n,
+                                    const struct digest_entry *entries, struct hf_err *err)
+{
+    struct difference *d = ctx;
+    HF_AUTO_FREE struct digest_entry *known = hf_calloc(n, sizeof(*known));
+    const enum hf_code rc = digest_read(d->digest, first_pgno, n, known, err);
+
+    if (rc != HF_OK)
+        return rc;
+    (void)pthread_mutex_lock(&d->mutex);
+    for (size_t i = 0; i < n; i++) {
+        const struct digest_change c = {.pgno = first_pgno + (uint32_t)i, .entry = entries[i]};
+
+        if (!hf_root_equal(known[i].hash, entries[i].hash))
+            push_change_locked(d, &c);
+    }
+    (void)pthread_mutex_unlock(&d->mutex);
+    return HF_OK;
 }
 
 /* ---- attach -------------------------------------------------------------------------------- */
@@ -271,6 +375,14 @@ static enum hf_code break_off(struct live *l, struct hf_err *err)
     l->broken = true;
     err->code = HF_CONFLICT;
     return HF_CONFLICT;
+}
+
+/* End the hold and let the other reader's be the only one (invariant 1). */
+static void hand_over(struct live *l, enum conn_hold hold)
+{
+    conn_end(holder(l));
+    l->holder = 1 - l->holder;
+    l->hold = hold;
 }
 
 /* Run PASSIVE until it is not BUSY: then no checkpointer carries a header read before now. */
@@ -293,81 +405,118 @@ static enum hf_code ignore_frame(void *ctx, const struct wal_frame *f, struct hf
     return HF_OK;
 }
 
-/* The image that a frame holds is the one the digest has for its page. */
-static bool frame_is_in_digest(struct live *l, uint32_t frame, uint32_t pgno)
+/* HF_DAMAGE: the last image that the log has, up to `pos`, of a page is not the digest's. */
+static enum hf_code log_leads_to_digest(struct live *l, const struct wal_position *pos,
+                                        struct hf_err *err)
 {
-    HF_AUTO_FREE uint8_t *page = hf_malloc(l->page_bytes);
-    struct digest_entry entry;
-    struct hf_err ignored;
-    uint8_t name[4];
+    struct wal_header h;
+    struct wal_position start = *pos;
+    HF_CLEANUP(stretch_done) struct stretch s = {0};
+    HF_CLEANUP(difference_done)
+    struct difference d = {.digest = l->digest, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    size_t kept = 0;
+    enum hf_code rc = read_header_of(l, pos, &h, err);
 
-    if (pgno == 0 || wal_read_page(&l->wal, l->page_bytes, frame, page, &ignored) != HF_OK ||
-        digest_read(l->digest, pgno, 1, &entry, &ignored) != HF_OK)
-        return false;
+    start.frame = 0;
+    if (rc == HF_OK)
+        rc = stretch_read(&l->wal, &h, &start, pos, pos->commit, &s, err);
+    if (rc != HF_OK)
+        return rc;
+    for (size_t i = 0; i < s.count; i++) {
+        if (s.refs[i].frame > 0)
+            s.pgnos[kept++] = s.refs[i].pgno;
+    }
+    const struct image image = image_at(l, pos, s.refs, s.count);
+    const struct page_set set = {.pgnos = s.pgnos, .count = kept};
 
-    struct hf_page_hasher *hasher = hf_page_hasher_new(l->o.seed);
-
-    hf_put_be32(name, pgno);
-    const struct hf_root hash =
-        hf_page_hash(hasher, hf_slice(name, sizeof(name)), hf_slice(page, l->page_bytes));
-
-    hf_page_hasher_free(hasher);
-    return hf_root_equal(hash, entry.hash);
+    rc = image_hash(&image, set, compare_entries, &d, err);
+    if (rc == HF_OK && d.guarded.count > 0)
+        return hf_err_set(err, HF_DAMAGE, "the log leads to other pages than were captured");
+    return rc;
 }
 
 /*
- * A position that came from a segment in the archive lacks the checksum of its last frame. That
- * frame ended the segment, so its image is the last one of its page: if the WAL holds that image
- * there, under the same salts, it is that frame.
+ * HF_DAMAGE: the log, which has the salts of `pos`, does not hold what was captured up to there.
+ * A position that came from a segment in the archive lacks the checksum of its last frame, and a
+ * log that lost its end and went on differently could end in the same frame: it is taken for the
+ * same one only if it leads to the digest's pages, every one of them. The checksum is filled in.
  */
-static bool complete_position(struct live *l, struct wal_position *pos)
+static enum hf_code find_position(struct live *l, struct wal_position *pos, struct hf_err *err)
 {
     uint8_t head[WAL_FRAME_HEADER_BYTES];
-    struct hf_err ignored;
+    const bool complete = pos->cksum[0] != 0 || pos->cksum[1] != 0;
+    enum hf_code rc;
 
-    if (pos->frame == 0 || pos->cksum[0] != 0 || pos->cksum[1] != 0)
-        return true;
-    if (wal_read_frame_header(&l->wal, l->page_bytes, pos->frame, head, &ignored) != HF_OK ||
-        hf_get_be32(head + 8) != pos->salt[0] || hf_get_be32(head + 12) != pos->salt[1] ||
-        !frame_is_in_digest(l, pos->frame, hf_get_be32(head)))
-        return false;
-    pos->cksum[0] = hf_get_be32(head + 16);
-    pos->cksum[1] = hf_get_be32(head + 20);
-    return true;
+    if (pos->frame == 0)
+        return HF_OK;
+    rc = wal_read_frame_header(&l->wal, l->page_bytes, pos->frame, head, err);
+    if (rc != HF_OK)
+        return rc;
+    if (!complete) {
+        pos->cksum[0] = hf_get_be32(head + 16);
+        pos->cksum[1] = hf_get_be32(head + 20);
+    }
+    if (!wal_frame_is_at(head, pos))
+        return hf_err_set(err, HF_DAMAGE, "another frame is in place of frame %u", pos->frame);
+    return complete ? HF_OK : log_leads_to_digest(l, pos, err);
+}
+
+/*
+ * A checkpointer that waits for lock 0 holds CKPT, so the barrier cannot pass while it waits; but
+ * one that waits is a FULL, RESTART or TRUNCATE that read the header under the write lock it still
+ * holds, so its header is not from before the restart, and it may go on (ADR 0004). Nothing is
+ * committed under that lock: if something is, it is not that.
+ */
+static bool checkpointer_waits(struct live *l)
+{
+    struct walindex before;
+    struct walindex after;
+
+    return walindex_read(holder(l)->shm, &before) &&
+           companions_checkpointer_holds_write(&l->files) &&
+           walindex_read(holder(l)->shm, &after) && walindex_same(&before, &after);
+}
+
+/* C1: from lock 0, which is still held, to a mark that the other reader holds. */
+static enum hf_code pass_barrier(struct live *l, struct hf_err *err)
+{
+    enum hf_code rc = barrier(l, HAND_OVER_MS / 10, err);
+
+    if (rc == HF_BUSY && checkpointer_waits(l))
+        return HF_OK;
+    if (rc == HF_BUSY)
+        rc = barrier(l, HAND_OVER_MS, err);
+    return rc == HF_BUSY && checkpointer_waits(l) ? HF_OK : rc;
 }
 
 /*
  * C7: does the WAL prove that nothing is missing between `pos`, where capture ended, and `end`?
  * `*ret_lost`: it is the same log, and no longer holds what was captured there.
  */
-static bool log_continues(struct live *l, const struct wal_position *pos,
-                          const struct wal_position *end, bool *ret_lost)
+static bool log_continues(struct live *l, struct wal_position *pos, const struct wal_position *end,
+                          bool *ret_lost)
 {
-    uint8_t head[WAL_FRAME_HEADER_BYTES];
     struct wal_header h;
     struct hf_err ignored;
 
     if (!wal_position_same_log(pos, end) || (end->salt[0] == 0 && end->salt[1] == 0))
         return false;
-    if (end->frame == 0)
-        return pos->frame == 0;
-    *ret_lost =
-        end->frame < pos->frame ||
-        (pos->frame > 0 &&
-         wal_read_frame_header(&l->wal, l->page_bytes, pos->frame, head, &ignored) == HF_OK &&
-         !wal_frame_is_at(head, pos));
-    return !*ret_lost && read_header_of(l, end, &h, &ignored) == HF_OK &&
+    if (end->frame == 0 && pos->frame == 0)
+        return true;
+    const enum hf_code rc = end->frame < pos->frame ? HF_DAMAGE : find_position(l, pos, &ignored);
+
+    *ret_lost = rc == HF_DAMAGE;
+    return rc == HF_OK && read_header_of(l, end, &h, &ignored) == HF_OK &&
            wal_read_chain(&l->wal, &h, pos, end, ignore_frame, NULL, &ignored) == HF_OK;
 }
 
 /* Where capture ended, if the digest knows it and the files are still the same ones. */
-static bool known_position(struct live *l, struct wal_position *ret)
+static bool known_position(const struct live *l, struct wal_position *ret)
 {
     const struct digest_mark *m = digest_mark(l->digest);
 
     *ret = m->wal;
-    return m->from_log && m->db_inode == l->files.db.inode && m->wal_inode == l->files.wal.inode &&
-           complete_position(l, ret);
+    return m->from_log && m->db_inode == l->files.db.inode && m->wal_inode == l->files.wal.inode;
 }
 
 static enum hf_code open_connections(struct live *l, struct hf_err *err)
@@ -383,26 +532,100 @@ static enum hf_code open_connections(struct live *l, struct hf_err *err)
     return HF_OK;
 }
 
-/* Begin to hold, and judge what is needed. */
-static enum hf_code hold_on(struct live *l, enum hf_live_need *ret_need, bool *ret_lost,
-                            struct hf_err *err)
+/*
+ * C1: begin to hold, and let no checkpointer be left that read the header before. First some lock,
+ * so that the checkpoints of ours that follow cannot be such checkpointers themselves; then one of
+ * a known kind; the first is let go behind the barrier. HF_BUSY: somebody is at a checkpoint;
+ * nothing is held then, as it may be waiting for us.
+ */
+static enum hf_code try_hold(struct live *l, struct walindex *ret_index, struct hf_err *err)
 {
-    const struct digest_mark *m = digest_mark(l->digest);
-    struct walindex index;
-    enum hf_code rc = conn_begin_known(holder(l), &l->ckpt, &l->hold, &index, err);
+    enum conn_hold hold;
+    enum hf_code rc = conn_begin(holder(l), err);
 
     if (rc != HF_OK)
         return rc;
-    rc = barrier(l, BARRIER_ATTACH_MS, err);
+    rc = conn_begin_known(other(l), &l->ckpt, &hold, ret_index, err);
+    if (rc == HF_OK)
+        rc = barrier(l, HAND_OVER_MS, err);
+    if (rc != HF_OK) {
+        conn_end(other(l));
+        conn_end(holder(l));
+        return rc;
+    }
+    hand_over(l, hold);
+    return HF_OK;
+}
+
+static enum hf_code hold_on(struct live *l, struct walindex *ret_index, struct hf_err *err)
+{
+    const int64_t until_us = hf_mono_us(l->o.clock) + ATTACH_MS_MAX * INT64_C(1000);
+
+    for (;;) {
+        const enum hf_code rc = try_hold(l, ret_index, err);
+
+        if (rc != HF_BUSY || hf_mono_us(l->o.clock) >= until_us)
+            return rc;
+        hf_sleep_ms(l->o.clock, ATTACH_PAUSE_MS);
+    }
+}
+
+static void forget_owed(struct live *l)
+{
+    stretch_done(&l->owed_pages);
+    l->owes = false;
+}
+
+/*
+ * On lock 0 the frames behind `from` are in the database file, and there they stay; but in the WAL
+ * they may be overwritten at any moment. So which pages they are is read now, and the first round
+ * captures them.
+ */
+static enum hf_code owe(struct live *l, const struct wal_position *end, struct hf_err *err)
+{
+    const enum hf_code rc = read_stretch(l, &l->from, end, &l->owed_pages, err);
+
+    for (size_t i = 0; rc == HF_OK && i < l->owed_pages.count; i++)
+        l->owed_pages.refs[i].frame = 0;
+    l->owed = *end;
+    l->owes = rc == HF_OK;
+    return rc;
+}
+
+/* C7. On lock 0 the WAL may be restarted while it is read here, which loses nothing and yet looks
+ * like it. */
+static enum hf_live_need judge_position(struct live *l, const struct walindex *index,
+                                        bool *ret_lost)
+{
+    struct wal_position pos;
+    struct walindex now;
+    struct hf_err ignored;
+
+    if (!known_position(l, &pos))
+        return HF_LIVE_CATCH_UP;
+    if (!log_continues(l, &pos, &index->end, ret_lost)) {
+        *ret_lost = *ret_lost && walindex_read(holder(l)->shm, &now) &&
+                    wal_position_same_log(&now.end, &index->end);
+        return HF_LIVE_CATCH_UP;
+    }
+    l->from = pos;
+    if (l->hold != CONN_HOLD_MARK && pos.frame != index->end.frame &&
+        owe(l, &index->end, &ignored) != HF_OK)
+        return HF_LIVE_CATCH_UP;
+    return HF_LIVE_FOLLOW;
+}
+
+/* What is needed, with the log held since `index`. */
+static enum hf_code judge_need(struct live *l, const struct walindex *index,
+                               enum hf_live_need *ret_need, bool *ret_lost, struct hf_err *err)
+{
+    const struct digest_mark *m = digest_mark(l->digest);
+    const enum hf_code rc = conn_pragma(holder(l), "PRAGMA page_size", &l->page_bytes, err);
+
     if (rc != HF_OK)
         return rc;
-    rc = conn_walindex(holder(l), &index, err);
-    if (rc != HF_OK)
-        return rc;
-    rc = conn_pragma(holder(l), "PRAGMA page_size", &l->page_bytes, err);
-    if (rc != HF_OK)
-        return rc;
-    l->from = index.end; /* until a position is known; snapshot and catch-up set it */
+    l->from = index->end; /* until a position is known; snapshot and catch-up set it */
+    forget_owed(l);
     if (m->txid == 0) {
         *ret_need = HF_LIVE_SNAPSHOT;
         return HF_OK;
@@ -413,13 +636,7 @@ static enum hf_code hold_on(struct live *l, enum hf_live_need *ret_need, bool *r
             "the database has pages of %u bytes and its archive pages of %u: the page "
             "size was changed. Archive it to a new URL",
             l->page_bytes, m->page_bytes);
-    struct wal_position pos;
-
-    *ret_need = HF_LIVE_CATCH_UP;
-    if (known_position(l, &pos) && log_continues(l, &pos, &index.end, ret_lost)) {
-        l->from = pos;
-        *ret_need = HF_LIVE_FOLLOW;
-    }
+    *ret_need = judge_position(l, index, ret_lost);
     return HF_OK;
 }
 
@@ -431,6 +648,7 @@ static void live_detach(struct hf_live *base)
     conn_close(&l->readers[1]);
     conn_close(&l->ckpt);
     wal_file_close(&l->wal);
+    forget_owed(l);
     l->attached = false;
     l->broken = false;
     l->resting = false;
@@ -441,10 +659,14 @@ static enum hf_code live_attach(struct hf_live *base, enum hf_live_need *ret_nee
                                 struct hf_err *err)
 {
     struct live *l = live_of(base);
+    struct walindex index;
 
     hf_assert(!l->attached);
     *ret_lost = false;
-    enum hf_code rc = open_connections(l, err);
+    enum hf_code rc = tell_digest(l, err);
+
+    if (rc == HF_OK)
+        rc = open_connections(l, err);
 
     if (rc == HF_OK)
         rc = companions_keep_owner(l->db_path, err);
@@ -453,7 +675,9 @@ static enum hf_code live_attach(struct hf_live *base, enum hf_live_need *ret_nee
     if (rc == HF_OK)
         rc = wal_file_open(l->o.fs, l->wal_path, &l->wal, err);
     if (rc == HF_OK)
-        rc = hold_on(l, ret_need, ret_lost, err);
+        rc = hold_on(l, &index, err);
+    if (rc == HF_OK)
+        rc = judge_need(l, &index, ret_need, ret_lost, err);
     if (rc != HF_OK) {
         live_detach(base);
         return rc;
@@ -475,6 +699,35 @@ static void moment_done(struct moment *m)
     stretch_done(&m->frames);
 }
 
+/*
+ * On a mark, pages may rightly be missing at the end of the file: those that the log holds, and
+ * those that the database has grown by without a frame. The latter are free pages, all of them.
+ */
+static enum hf_code check_size_on_mark(struct live *l, const struct moment *m, struct hf_err *err)
+{
+    const uint32_t lock_page = hf_ltx_lock_page(l->page_bytes);
+    HF_AUTO_FREE uint8_t *first = hf_malloc(l->page_bytes);
+    uint64_t file_pages = 0;
+    uint64_t missing = 0;
+    enum hf_code rc = conn_file_pages(holder(l), l->page_bytes, &file_pages, err);
+
+    if (rc != HF_OK || file_pages >= m->end.commit)
+        return rc;
+    missing = m->end.commit - file_pages;
+    if (lock_page > file_pages && lock_page <= m->end.commit)
+        missing--;
+    for (size_t i = 0; i < m->frames.count; i++)
+        missing -= m->frames.refs[i].pgno > file_pages && m->frames.refs[i].frame > 0 ? 1 : 0;
+    if (missing == 0)
+        return HF_OK;
+    const struct image image = image_at(l, &m->end, m->frames.refs, m->frames.count);
+
+    rc = image_read_page(&image, 1, first, err);
+    if (rc != HF_OK || missing <= hf_get_be32(first + FREE_PAGES_OFFSET))
+        return rc;
+    return conn_check_size(holder(l), l->page_bytes, m->end.commit, err);
+}
+
 /* Take a fresh hold, so that the position is that of the hold, and find the frames to read with. */
 static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_err *err)
 {
@@ -485,19 +738,21 @@ static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_e
 
     if (rc != HF_OK)
         return rc;
-    conn_end(holder(l));
-    l->holder = 1 - l->holder;
-    l->hold = hold;
+    if (l->hold != CONN_HOLD_MARK && hold == CONN_HOLD_MARK)
+        rc = pass_barrier(l, err);
+    if (rc != HF_OK) {
+        conn_end(other(l));
+        return rc;
+    }
+    hand_over(l, hold);
     ret->end = index.end;
     /* A wal-index that was recovered from an empty WAL does not say how large the database is. */
     if (ret->end.commit == 0)
         rc = conn_pragma(holder(l), "PRAGMA page_count", &ret->end.commit, err);
     if (rc != HF_OK)
         return rc;
-    if (hold == CONN_HOLD_ZERO)
+    if (hold != CONN_HOLD_MARK)
         return conn_check_size(holder(l), l->page_bytes, ret->end.commit, err);
-    if (index.end.frame == 0)
-        return HF_OK;
     rc = read_header_of(l, &index.end, &h, err);
     if (rc != HF_OK)
         return rc;
@@ -505,7 +760,8 @@ static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_e
     struct wal_position start = index.end;
 
     start.frame = 0;
-    return stretch_read(&l->wal, &h, &start, &index.end, index.end.commit, &ret->frames, err);
+    rc = stretch_read(&l->wal, &h, &start, &index.end, index.end.commit, &ret->frames, err);
+    return rc == HF_OK ? check_size_on_mark(l, ret, err) : rc;
 }
 
 static enum hf_code put_entries(void *ctx, uint32_t first_pgno, size_t n,
@@ -562,53 +818,6 @@ static enum hf_code live_snapshot(struct hf_live *base, struct hf_taker *t, stru
     return HF_OK;
 }
 
-/* Pages that differ from the digest, collected from many threads. */
-struct difference {
-    struct digest *digest;
-    pthread_mutex_t mutex;
-    struct {
-        struct digest_change *changes;
-        size_t count;
-        size_t cap;
-    } guarded; /* by mutex */
-};
-
-static void difference_done(struct difference *d)
-{
-    hf_free(d->guarded.changes);
-    (void)pthread_mutex_destroy(&d->mutex);
-}
-
-static void push_change_locked(struct difference *d, const struct digest_change *c)
-{
-    if (d->guarded.count == d->guarded.cap) {
-        d->guarded.cap = d->guarded.cap > 0 ? d->guarded.cap * 2 : 256;
-        d->guarded.changes =
-            hf_realloc(d->guarded.changes, d->guarded.cap, sizeof(*d->guarded.changes));
-    }
-    d->guarded.changes[d->guarded.count++] = *c;
-}
-
-static enum hf_code compare_entries(void *ctx, uint32_t first_pgno, size_t n,
-                                    const struct digest_entry *entries, struct hf_err *err)
-{
-    struct difference *d = ctx;
-    HF_AUTO_FREE struct digest_entry *known = hf_calloc(n, sizeof(*known));
-    const enum hf_code rc = digest_read(d->digest, first_pgno, n, known, err);
-
-    if (rc != HF_OK)
-        return rc;
-    (void)pthread_mutex_lock(&d->mutex);
-    for (size_t i = 0; i < n; i++) {
-        const struct digest_change c = {.pgno = first_pgno + (uint32_t)i, .entry = entries[i]};
-
-        if (!hf_root_equal(known[i].hash, entries[i].hash))
-            push_change_locked(d, &c);
-    }
-    (void)pthread_mutex_unlock(&d->mutex);
-    return HF_OK;
-}
-
 static int compare_changes(const void *a, const void *b)
 {
     const struct digest_change *x = a;
@@ -627,8 +836,11 @@ static enum hf_code move_position(struct live *l, const struct wal_position *end
     mark.from_log = true;
     mark.db_inode = l->files.db.inode;
     mark.wal_inode = l->files.wal.inode;
-    l->from = *end;
-    return digest_reposition(l->digest, &mark, err);
+    const enum hf_code rc = digest_reposition(l->digest, &mark, err);
+
+    if (rc == HF_OK)
+        l->from = *end;
+    return rc;
 }
 
 static enum hf_code give_catch_up(struct live *l, const struct moment *m, struct difference *d,
@@ -699,20 +911,8 @@ static enum hf_code check_files(struct live *l, struct hf_err *err)
     return HF_OK;
 }
 
-/* End the hold and let the other reader's be the only one (invariant 1). */
-static void hand_over(struct live *l, enum conn_hold hold)
-{
-    conn_end(holder(l));
-    l->holder = 1 - l->holder;
-    l->hold = hold;
-}
-
-/*
- * C1: frames have come while we were on lock 0. Take a mark, keep lock 0 through the barrier, then
- * let it go. A checkpointer that waits for lock 0 holds CKPT, so the barrier cannot pass; but one
- * that waits is a FULL, RESTART or TRUNCATE that read the header under the write lock it still
- * holds, so its header is not from before the restart, and it may go on (ADR 0004).
- */
+/* C1: frames have come while we were on lock 0. Take a mark, keep lock 0 through the barrier, then
+ * let it go. */
 static enum hf_code leave_zero(struct live *l, struct hf_err *err)
 {
     struct walindex index;
@@ -721,26 +921,19 @@ static enum hf_code leave_zero(struct live *l, struct hf_err *err)
 
     if (rc != HF_OK)
         return rc;
-    if (hold != CONN_HOLD_MARK) {
-        conn_end(other(l));
-        return hf_err_set(err, HF_BUSY, "frames are there, and yet no mark could be had");
+    if (hold != CONN_HOLD_MARK)
+        rc = hf_err_set(err, HF_BUSY, "frames are there, and yet no mark could be had");
+    if (rc == HF_OK)
+        rc = pass_barrier(l, err);
+    if (rc == HF_OK && !wal_position_same_log(&index.end, &l->from)) {
+        const struct wal_position start = {.salt = {index.end.salt[0], index.end.salt[1]},
+                                           .commit = l->from.commit};
+
+        rc = move_position(l, &start, err);
     }
-    rc = barrier(l, BARRIER_LEAVE_MS, err);
-    if (rc == HF_BUSY && companions_checkpointer_holds_write(&l->files))
-        rc = HF_OK;
     if (rc != HF_OK) {
         conn_end(other(l));
         return rc;
-    }
-    if (!wal_position_same_log(&index.end, &l->from)) {
-        struct wal_position start = {.salt = {index.end.salt[0], index.end.salt[1]},
-                                     .commit = l->from.commit};
-
-        rc = move_position(l, &start, err);
-        if (rc != HF_OK) {
-            conn_end(other(l));
-            return rc;
-        }
     }
     hand_over(l, CONN_HOLD_MARK);
     return HF_OK;
@@ -807,7 +1000,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
     rc = check_log(l, &index, err);
     if (rc == HF_OK)
         rc = capture_until(l, &index, round, t, err);
-    if (rc == HF_OK && index.end.frame > l->from.frame && (round->cut || hold == CONN_HOLD_ZERO))
+    if (rc == HF_OK && index.end.frame > l->from.frame && (round->cut || hold != CONN_HOLD_MARK))
         rc = capture_counted(l, &index.end, round, t, err);
     if (rc != HF_OK) {
         conn_end(other(l));
@@ -824,13 +1017,15 @@ static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker
                          struct hf_err *err)
 {
     l->sealed_us = hf_mono_us(l->o.clock);
-    for (int i = 0; i < SEAL_TRIES && l->hold != CONN_HOLD_ZERO; i++) {
+    for (int i = 0; i < SEAL_TRIES && l->hold == CONN_HOLD_MARK; i++) {
         enum hf_code rc = conn_checkpoint(&l->ckpt, err);
 
         if (rc == HF_BUSY)
             return HF_OK; /* somebody else is at it */
-        if (rc != HF_OK)
-            return rc;
+        if (rc != HF_OK) {
+            hf_log(HF_LOG_WARN, "%s: %s; the WAL stays as long as it is", l->db_path, err->text);
+            return HF_OK; /* what was to be captured is captured */
+        }
         rc = follow(l, round, t, err);
         if (rc != HF_OK)
             return rc;
@@ -858,7 +1053,7 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
     if (conn_begin_known(holder(l), &l->ckpt, &l->hold, &index, err) == HF_OK)
         return HF_OK;
     /* Whichever lock this gets: all is captured and nobody can write, so lock 0's rules hold. */
-    l->hold = CONN_HOLD_ZERO;
+    l->hold = CONN_HOLD_EITHER;
     rc = conn_begin(holder(l), err);
     return rc == HF_OK ? HF_OK : break_off(l, err);
 }
@@ -893,10 +1088,49 @@ static bool still_resting(struct live *l)
 {
     struct walindex index;
 
-    return l->resting && walindex_read(holder(l)->shm, &index) && index.change == l->resting_change;
+    return l->resting && walindex_read(holder(l)->shm, &index) &&
+           walindex_same(&index, &l->resting_at);
 }
 
-/* On lock 0: is there anything to leave it for? A restarted, still empty WAL is not. */
+/* Is there anything to leave lock 0 for? A restarted, still empty WAL is not. */
+static bool has_new_frames(const struct live *l, const struct walindex *index)
+{
+    return wal_position_same_log(&index->end, &l->from) ? index->end.frame != l->from.frame
+                                                        : index->end.frame != 0;
+}
+
+/* Attached on lock 0 with frames that were not captured: their pages come from the file, which
+ * nobody can change. */
+static enum hf_code capture_owed(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                 struct hf_err *err)
+{
+    const enum hf_code rc = capture_stretch(l, &l->owed_pages, &l->owed, t, err);
+
+    if (rc == HF_OK)
+        round->segments_count++;
+    if (rc == HF_OK || l->untold.is)
+        forget_owed(l);
+    return rc;
+}
+
+/* Hold by another reader, in the hope that it is lock 0 for certain; not if there are new frames.
+ */
+static enum hf_code make_sure(struct live *l, struct hf_err *err)
+{
+    struct walindex index;
+    enum conn_hold hold;
+    const enum hf_code rc = conn_begin_known(other(l), &l->ckpt, &hold, &index, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (hold == CONN_HOLD_MARK || has_new_frames(l, &index))
+        conn_end(other(l));
+    else
+        hand_over(l, hold);
+    return HF_OK;
+}
+
+/* Not on a mark. Rest, unless `*ret_new_frames`. */
 static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *err)
 {
     struct walindex index;
@@ -904,9 +1138,7 @@ static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *er
 
     if (rc != HF_OK)
         return rc;
-    *ret_new_frames = !(wal_position_same_log(&index.end, &l->from)
-                            ? index.end.frame == l->from.frame
-                            : index.end.frame == 0);
+    *ret_new_frames = has_new_frames(l, &index);
     if (*ret_new_frames)
         return HF_OK;
     if (!wal_position_same_log(&index.end, &l->from)) {
@@ -914,28 +1146,42 @@ static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *er
         if (rc != HF_OK)
             return rc;
     }
+    if (l->hold == CONN_HOLD_EITHER)
+        return make_sure(l, err);
     l->resting = true;
-    l->resting_change = index.change;
+    l->resting_at = index;
     return HF_OK;
+}
+
+/* Lock 0's part of a round; on a mark afterwards, unless `*ret_done`. */
+static enum hf_code round_on_zero(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                  bool *ret_done, struct hf_err *err)
+{
+    bool new_frames = false;
+    enum hf_code rc = HF_OK;
+
+    l->resting = false;
+    if (l->owes)
+        rc = capture_owed(l, round, t, err);
+    if (rc == HF_OK)
+        rc = rest(l, &new_frames, err);
+    *ret_done = !new_frames;
+    if (rc != HF_OK || !new_frames)
+        return rc;
+    return leave_zero(l, err);
 }
 
 static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_taker *t,
                               struct hf_err *err)
 {
     const uint32_t from_frame = l->from.frame;
-    enum hf_code rc = HF_OK;
+    bool done = false;
+    enum hf_code rc = tell_digest(l, err);
 
-    if (l->hold == CONN_HOLD_ZERO) {
-        bool new_frames = false;
-
-        rc = rest(l, &new_frames, err);
-        if (rc != HF_OK || !new_frames)
-            return rc;
-        l->resting = false;
-        rc = leave_zero(l, err);
-        if (rc != HF_OK)
-            return rc;
-    }
+    if (rc == HF_OK && l->hold != CONN_HOLD_MARK)
+        rc = round_on_zero(l, round, t, &done, err);
+    if (rc != HF_OK || done)
+        return rc;
     rc = follow(l, round, t, err);
     if (rc != HF_OK)
         return rc;
@@ -1014,7 +1260,7 @@ static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, 
         .stop = l->o.stop,
     };
 
-    hf_assert(!l->attached);
+    hf_assert(!l->attached && !l->untold.is);
     enum hf_code rc = digest_bulk_begin(l->digest, err);
 
     if (rc == HF_OK)
@@ -1028,15 +1274,46 @@ static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, 
     return rc;
 }
 
+/*
+ * The WAL-reset bug (SQLite 3.7.0 to 3.51.2; mended in 3.51.3 and in 3.50.7 and 3.44.6): which
+ * version wrote the file last stands at offset 96 of its header.
+ */
+static bool has_wal_reset_bug(uint32_t version)
+{
+    return version >= 3007000 && version < 3051003 && !(version >= 3050007 && version < 3051000) &&
+           !(version >= 3044006 && version < 3045000);
+}
+
+static enum hf_code probe_version(struct conn *c, struct hf_live_probe *probe, struct hf_err *err)
+{
+    HF_AUTO_FREE uint8_t *page = hf_malloc(probe->page_bytes);
+    const enum hf_code rc = conn_read_page(c, probe->page_bytes, 1, page, err);
+
+    if (rc == HF_OK && has_wal_reset_bug(hf_get_be32(page + 96)))
+        probe->warning =
+            "it was last written by a SQLite version with the WAL-reset bug (before 3.51.3; mended "
+            "in 3.50.7 and 3.44.6), which can lose commits when two connections checkpoint at "
+            "once. "
+            "While holdfast is attached this cannot happen; update the application's SQLite";
+    return rc;
+}
+
 enum hf_code sqlite_live_probe(const char *db_path, struct hf_live_probe *ret, struct hf_err *err)
 {
     HF_CLEANUP(conn_close) struct conn c = {0};
-    enum hf_code rc = conn_open(db_path, &c, err);
+    struct hf_live_probe probe = {0};
+    enum hf_code rc = companions_check_place(db_path, err);
 
+    if (rc == HF_OK)
+        rc = conn_open(db_path, &c, err);
     if (rc == HF_OK)
         rc = companions_keep_owner(db_path, err);
     if (rc == HF_OK)
-        rc = conn_pragma(&c, "PRAGMA page_size", &ret->page_bytes, err);
+        rc = conn_pragma(&c, "PRAGMA page_size", &probe.page_bytes, err);
+    if (rc == HF_OK)
+        rc = probe_version(&c, &probe, err);
+    if (rc == HF_OK)
+        *ret = probe;
     return rc;
 }
 
@@ -1051,6 +1328,7 @@ static void live_free(struct hf_live *base)
 
     live_detach(base);
     digest_free(l->digest);
+    forget_untold(l);
     hf_free(l->db_path);
     hf_free(l->wal_path);
     hf_free(l);

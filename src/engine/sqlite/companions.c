@@ -126,39 +126,89 @@ enum hf_code companions_keep_owner(const char *db_path, struct hf_err *err)
     return rc != HF_OK ? rc : keep_group(shm, &db, err);
 }
 
-/* A line of /proc/locks (proc_locks(5)) that is a write lock on the byte `lock` of the file. */
-static bool is_write_lock(const char *line, const struct companion *file, unsigned lock,
-                          int *ret_pid)
+/* A line of /proc/locks (proc_locks(5)) that is a lock on the file: whose, and on which bytes. */
+struct lock_line {
+    bool exclusive;
+    int pid;
+    unsigned long first;
+    unsigned long last;
+};
+
+static bool read_lock_line(const char *line, const struct companion *file, struct lock_line *ret)
 {
+    char type[8];
     unsigned major_no = 0;
     unsigned minor_no = 0;
     unsigned long inode = 0;
-    unsigned long first = 0;
-    unsigned long last = 0;
 
-    return sscanf(line, "%*u: POSIX %*s WRITE %d %x:%x:%lu %lu %lu", ret_pid, &major_no, &minor_no,
-                  &inode, &first, &last) == 6 &&
-           inode == file->inode && major_no == major(file->device) &&
-           minor_no == minor(file->device) && first <= WALINDEX_LOCK_BYTE + lock &&
-           WALINDEX_LOCK_BYTE + lock <= last;
+    if (sscanf(line, "%*u: POSIX %*s %7s %d %x:%x:%lu %lu %lu", type, &ret->pid, &major_no,
+               &minor_no, &inode, &ret->first, &ret->last) != 7)
+        return false;
+    ret->exclusive = strcmp(type, "WRITE") == 0;
+    return inode == file->inode && major_no == major(file->device) &&
+           minor_no == minor(file->device);
+}
+
+static bool covers(const struct lock_line *l, unsigned first_lock, unsigned last_lock)
+{
+    return l->first <= WALINDEX_LOCK_BYTE + last_lock && WALINDEX_LOCK_BYTE + first_lock <= l->last;
+}
+
+/* Call `fn` for every lock on the file; false if the machine does not tell. */
+static bool each_lock(const struct companion *file, void (*fn)(void *ctx, const struct lock_line *),
+                      void *ctx)
+{
+    FILE *f = fopen("/proc/locks", "re");
+    char text[256];
+    struct lock_line line;
+
+    if (f == NULL)
+        return false;
+    while (fgets(text, sizeof(text), f) != NULL) {
+        if (read_lock_line(text, file, &line))
+            fn(ctx, &line);
+    }
+    (void)fclose(f);
+    return true;
+}
+
+struct holders {
+    int write_pid;
+    int ckpt_pid;
+    bool has_mark; /* the process ckpt_pid */
+};
+
+static void find_holders(void *ctx, const struct lock_line *l)
+{
+    struct holders *h = ctx;
+
+    if (l->exclusive && covers(l, WALINDEX_LOCK_WRITE, WALINDEX_LOCK_WRITE))
+        h->write_pid = l->pid;
+    if (l->exclusive && covers(l, WALINDEX_LOCK_CKPT, WALINDEX_LOCK_CKPT))
+        h->ckpt_pid = l->pid;
+}
+
+static void find_mark(void *ctx, const struct lock_line *l)
+{
+    struct holders *h = ctx;
+
+    h->has_mark = h->has_mark || (l->pid == h->ckpt_pid &&
+                                  covers(l, WALINDEX_LOCK_READ(1), WALINDEX_LOCK_READ(4)));
 }
 
 bool companions_checkpointer_holds_write(const struct companions *c)
 {
-    FILE *f = fopen("/proc/locks", "re");
-    char line[256];
     int pid = 0;
-    int write_pid = -1;
-    int ckpt_pid = -2;
 
-    if (f == NULL)
-        return false;
-    while (fgets(line, sizeof(line), f) != NULL) {
-        if (is_write_lock(line, &c->shm, WALINDEX_LOCK_WRITE, &pid))
-            write_pid = pid;
-        if (is_write_lock(line, &c->shm, WALINDEX_LOCK_CKPT, &pid))
-            ckpt_pid = pid;
+    /* Twice, as a transaction may have ended between the two looks. */
+    for (int i = 0; i < 2; i++) {
+        struct holders h = {0};
+
+        if (!each_lock(&c->shm, find_holders, &h) || h.write_pid <= 0 ||
+            h.write_pid != h.ckpt_pid || h.write_pid == getpid() ||
+            !each_lock(&c->shm, find_mark, &h) || h.has_mark || (i > 0 && h.write_pid != pid))
+            return false;
+        pid = h.write_pid;
     }
-    (void)fclose(f);
-    return write_pid > 0 && write_pid == ckpt_pid && write_pid != getpid();
+    return true;
 }

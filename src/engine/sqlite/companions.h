@@ -45,8 +45,11 @@ const char *companions_difference(const struct companions *a, const struct compa
 enum hf_code companions_keep_owner(const char *db_path, struct hf_err *err) HF_MUST_CHECK;
 
 /*
- * Another process holds both the WRITE and the CKPT lock of this wal-index: it is at a FULL,
- * RESTART or TRUNCATE checkpoint (ADR 0004). False also where /proc/locks does not tell.
+ * One connection of another process holds both the WRITE and the CKPT lock of this wal-index: it is
+ * at a FULL, RESTART or TRUNCATE checkpoint (ADR 0004). Locks tell of processes only; but a
+ * connection in a write transaction behind frames that are not backfilled is on a mark, so a
+ * process that holds the two and no mark holds them for a checkpoint. False also where
+ * /proc/locks does not tell.
  */
 bool companions_checkpointer_holds_write(const struct companions *c);
 

@@ -3,6 +3,7 @@
 #include "engine/sqlite/conn.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -204,18 +205,19 @@ enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *
  * Which lock did a reader get that began between the headers `before` and `after`? With frames that
  * are not backfilled even afterwards it can only be a mark. With everything backfilled before, no
  * commit in between and no checkpointer at work it can only be lock 0: SQLite tries that first and
- * only a checkpointer that is writing pages is in its way (walTryBeginRead). Otherwise: unknown.
+ * only a checkpointer that is writing pages is in its way (walTryBeginRead). A change counter that
+ * went back tells of a recovery, which sets nBackfill to 0. Otherwise: unknown.
  */
 static enum conn_hold judge_hold(const struct walindex *before, const struct walindex *after,
                                  bool checkpointer_seen)
 {
-    if (!wal_position_same_log(&before->end, &after->end))
+    if (!wal_position_same_log(&before->end, &after->end) || after->change < before->change)
         return CONN_HOLD_NONE;
     if (after->backfill < before->end.frame)
         return CONN_HOLD_MARK;
-    if (walindex_same(before, after) && before->backfill == before->end.frame && !checkpointer_seen)
-        return CONN_HOLD_ZERO;
-    return CONN_HOLD_NONE;
+    if (!walindex_same(before, after) || before->backfill != before->end.frame)
+        return CONN_HOLD_NONE;
+    return checkpointer_seen ? CONN_HOLD_EITHER : CONN_HOLD_ZERO;
 }
 
 enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold *ret_hold,
@@ -284,21 +286,29 @@ enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret, struct 
     return rc;
 }
 
-enum hf_code conn_check_size(struct conn *c, uint32_t page_bytes, uint32_t pages_count,
-                             struct hf_err *err)
+enum hf_code conn_file_pages(struct conn *c, uint32_t page_bytes, uint64_t *ret, struct hf_err *err)
 {
     sqlite3_int64 bytes = 0;
-    const uint64_t expected = (uint64_t)page_bytes * pages_count;
 
     if (c->file->pMethods->xFileSize(c->file, &bytes) != SQLITE_OK)
         return hf_err_set(err, HF_IO, "the size of the database file cannot be read");
-    if ((uint64_t)bytes < expected)
-        return hf_err_set(
-            err, HF_DAMAGE,
-            "the database file has %lld bytes, and its %u pages need %llu: it was cut "
-            "off. Restore it before archiving it",
-            (long long)bytes, pages_count, (unsigned long long)expected);
+    *ret = (uint64_t)bytes / page_bytes;
     return HF_OK;
+}
+
+enum hf_code conn_check_size(struct conn *c, uint32_t page_bytes, uint32_t pages_count,
+                             struct hf_err *err)
+{
+    uint64_t found = 0;
+    const enum hf_code rc = conn_file_pages(c, page_bytes, &found, err);
+
+    if (rc == HF_OK && found < pages_count)
+        return hf_err_set(err, HF_DAMAGE,
+                          "the database file has %" PRIu64
+                          " pages of %u bytes, and %u belong "
+                          "to the database: it was cut off. Restore it before archiving it",
+                          found, page_bytes, pages_count);
+    return rc;
 }
 
 bool conn_has_moved(struct conn *c)

@@ -30,6 +30,10 @@ enum conn_hold {
     CONN_HOLD_NONE,
     CONN_HOLD_MARK, /* read lock 1..4: the WAL cannot restart */
     CONN_HOLD_ZERO, /* read lock 0: nothing can be backfilled */
+    /* Everything was backfilled, and another connection is at a checkpoint: lock 0, or a mark at
+     * the end of the log. What holds for lock 0 has to be kept, but somebody may wait for the mark.
+     */
+    CONN_HOLD_EITHER,
 };
 
 /*
@@ -55,9 +59,11 @@ enum hf_code conn_begin_write(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
 enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *err) HF_MUST_CHECK;
 
 /*
- * Begin a read transaction of which the kind of hold is known for sure, and the wal-index header
- * that was in force after it began. `ckpt` (may be NULL) runs the PASSIVE checkpoint that proves
- * that nobody was inside one where lock 0 is to be believed.
+ * Begin a read transaction of which the kind of hold is known, and the wal-index header that was in
+ * force after it began; for lock 0 and for either, that header is the reader's own. `ckpt` (may be
+ * NULL: then lock 0 is never certain) runs the PASSIVE checkpoint that proves that nobody was
+ * inside one. It must not be the only one of our connections that is there: with nothing held, that
+ * checkpoint could itself be one with an old header (C1).
  * HF_BUSY  it could not be known within a few tries; no transaction is open.
  */
 enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold *ret_hold,
@@ -74,6 +80,10 @@ enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, 
 /* A number that a pragma without arguments tells, such as "PRAGMA page_size". */
 enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret,
                          struct hf_err *err) HF_MUST_CHECK;
+
+/* Whole pages in the database file. */
+enum hf_code conn_file_pages(struct conn *c, uint32_t page_bytes, uint64_t *ret,
+                             struct hf_err *err) HF_MUST_CHECK;
 
 /* HF_DAMAGE: the database file is shorter than `pages_count` pages. Only where everything that was
  * committed has been backfilled. */

@@ -235,6 +235,14 @@ static void append_record(struct hf_buf *out, const struct digest_mark *mark,
     hf_put_be64(rec + 8, hf_hash64(rec + RECORD_HEAD_BYTES, len - RECORD_HEAD_BYTES));
 }
 
+/* Open the journal, if an earlier attempt failed. */
+static enum hf_code need_journal(struct digest *d, struct hf_err *err)
+{
+    if (d->journal != NULL)
+        return HF_OK;
+    return hf_fs_open(d->fs, d->journal_path, HF_OPEN_WRITE, 0600, &d->journal, err);
+}
+
 /* Replace the journal by the recent marks, the last of them being where the digest stands. */
 static enum hf_code rewrite_journal(struct digest *d, struct hf_err *err)
 {
@@ -246,14 +254,14 @@ static enum hf_code rewrite_journal(struct digest *d, struct hf_err *err)
         append_record(&out, &d->marks[i % MARKS_MAX], NULL, 0);
     if (kept == 0)
         append_record(&out, &d->mark, NULL, 0);
-    hf_file_close(d->journal);
-    d->journal = NULL;
-    enum hf_code rc = hf_fs_replace(d->fs, d->journal_path, hf_buf_slice(&out), 0600, err);
+    const enum hf_code rc = hf_fs_replace(d->fs, d->journal_path, hf_buf_slice(&out), 0600, err);
 
     if (rc != HF_OK && rc != HF_UNCERTAIN)
-        return rc;
+        return rc; /* the old one is there as before, and open */
+    hf_file_close(d->journal);
+    d->journal = NULL;
     d->journal_bytes = out.len;
-    return hf_fs_open(d->fs, d->journal_path, HF_OPEN_WRITE, 0600, &d->journal, err);
+    return need_journal(d, err);
 }
 
 /* Apply one record of the journal; false if it is not whole. */
@@ -412,17 +420,30 @@ enum hf_code digest_next(struct digest *d, const struct digest_change *changes, 
     return HF_OK;
 }
 
+/* Invariant 3. A failure is left to the next commit: the long journal is as good, and what ails the
+ * disk will be met there. */
+static void shorten_journal(struct digest *d)
+{
+    struct hf_err ignored;
+
+    if (d->journal_bytes > JOURNAL_BYTES_MAX && hf_file_sync(d->array, &ignored) == HF_OK)
+        (void)!rewrite_journal(d, &ignored);
+}
+
 enum hf_code digest_commit(struct digest *d, const struct digest_change *changes, size_t n,
                            const struct digest_mark *mark, struct hf_err *err)
 {
     HF_AUTO_BUF rec = {0};
 
     hf_assert(!d->bulk && mark->txid > d->mark.txid);
+    enum hf_code rc = need_journal(d, err);
+
+    if (rc != HF_OK)
+        return rc;
     if (d->journal_bytes == 0)
         hf_buf_append(&rec, MAGIC, MAGIC_BYTES);
     append_record(&rec, mark, changes, n);
-    enum hf_code rc = hf_file_write(d->journal, d->journal_bytes, hf_buf_slice(&rec), err);
-
+    rc = hf_file_write(d->journal, d->journal_bytes, hf_buf_slice(&rec), err);
     if (rc != HF_OK)
         return rc;
     d->journal_bytes += rec.len;
@@ -430,12 +451,8 @@ enum hf_code digest_commit(struct digest *d, const struct digest_change *changes
     if (rc != HF_OK)
         return rc;
     remember_mark(d, mark);
-    if (d->journal_bytes <= JOURNAL_BYTES_MAX)
-        return HF_OK;
-    rc = hf_file_sync(d->array, err);
-    if (rc != HF_OK)
-        return rc;
-    return rewrite_journal(d, err);
+    shorten_journal(d);
+    return HF_OK;
 }
 
 enum hf_code digest_reposition(struct digest *d, const struct digest_mark *mark, struct hf_err *err)
@@ -443,9 +460,12 @@ enum hf_code digest_reposition(struct digest *d, const struct digest_mark *mark,
     HF_AUTO_BUF rec = {0};
 
     hf_assert(!d->bulk && mark->txid == d->mark.txid && hf_root_equal(mark->root, d->mark.root));
-    append_record(&rec, mark, NULL, 0);
-    const enum hf_code rc = hf_file_write(d->journal, d->journal_bytes, hf_buf_slice(&rec), err);
+    enum hf_code rc = need_journal(d, err);
 
+    if (rc != HF_OK)
+        return rc;
+    append_record(&rec, mark, NULL, 0);
+    rc = hf_file_write(d->journal, d->journal_bytes, hf_buf_slice(&rec), err);
     if (rc != HF_OK)
         return rc;
     d->journal_bytes += rec.len;
@@ -456,16 +476,27 @@ enum hf_code digest_reposition(struct digest *d, const struct digest_mark *mark,
 enum hf_code digest_bulk_begin(struct digest *d, struct hf_err *err)
 {
     const struct digest_mark before = d->mark;
+    const uint64_t marks_count = d->marks_count;
+    enum hf_code rc = HF_OK;
 
     hf_assert(!d->bulk);
+    /* Empty is empty: digest_bulk_put() takes what it finds for a part of the root. */
+    if (before.txid == 0)
+        rc = hf_file_truncate(d->array, 0, err);
+    if (rc != HF_OK)
+        return rc;
     forget_marks(d);
-    const enum hf_code rc = rewrite_journal(d, err);
-
+    rc = rewrite_journal(d, err);
+    if (rc != HF_OK) {
+        d->mark = before;
+        d->marks_count = marks_count;
+        return rc;
+    }
     d->bulk = true;
     d->bulk_pages = before.pages_count;
     d->guarded.root = before.root;
     d->guarded.sum = before.sum;
-    return rc;
+    return HF_OK;
 }
 
 enum hf_code digest_bulk_put(struct digest *d, uint32_t first_pgno, size_t n,
@@ -531,22 +562,20 @@ enum hf_code digest_bulk_end(struct digest *d, const struct digest_mark *mark, s
 
 enum hf_code digest_reset(struct digest *d, struct hf_err *err)
 {
-    const enum hf_code rc = hf_file_truncate(d->array, 0, err);
-
-    if (rc != HF_OK)
-        return rc;
     d->bulk = false;
     forget_marks(d);
-    return rewrite_journal(d, err);
+    const enum hf_code rc = rewrite_journal(d, err);
+
+    return rc == HF_OK ? hf_file_truncate(d->array, 0, err) : rc;
 }
 
 enum hf_code digest_sync(struct digest *d, struct hf_err *err)
 {
-    const enum hf_code rc = hf_file_sync(d->array, err);
+    enum hf_code rc = hf_file_sync(d->array, err);
 
-    if (rc != HF_OK)
-        return rc;
-    return hf_file_sync(d->journal, err);
+    if (rc == HF_OK)
+        rc = need_journal(d, err);
+    return rc == HF_OK ? hf_file_sync(d->journal, err) : rc;
 }
 
 /* The i-th newest mark; NULL if there are not so many. */

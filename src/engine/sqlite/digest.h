@@ -68,8 +68,9 @@ enum hf_code digest_read(struct digest *d, uint32_t first_pgno, size_t n, struct
 enum hf_code digest_next(struct digest *d, const struct digest_change *changes, size_t n,
                          struct digest_mark *mark, struct hf_err *err) HF_MUST_CHECK;
 
-/* Move on to `mark`, as digest_next() computed it. Any failure leaves the digest unusable here
- * (free it); on disk it is then as before or moved on. */
+/* Move on to `mark`, as digest_next() computed it. After a failure only the same call may follow,
+ * until it succeeds, or digest_reset() or digest_free(); on disk it is then as before or moved on.
+ */
 enum hf_code digest_commit(struct digest *d, const struct digest_change *changes, size_t n,
                            const struct digest_mark *mark, struct hf_err *err) HF_MUST_CHECK;
 
@@ -93,7 +94,7 @@ void digest_bulk_sums(struct digest *d, struct hf_root *ret_root, uint64_t *ret_
 enum hf_code digest_bulk_end(struct digest *d, const struct digest_mark *mark,
                              struct hf_err *err) HF_MUST_CHECK;
 
-/* Empty it. */
+/* Empty it. After a failure it is empty here, and on disk as before or empty. */
 enum hf_code digest_reset(struct digest *d, struct hf_err *err) HF_MUST_CHECK;
 
 /* Array and journal are durable. */

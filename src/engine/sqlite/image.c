@@ -46,8 +46,8 @@ static uint32_t find_frame(const struct image *image, uint32_t pgno)
     return low < image->refs_count && image->refs[low].pgno == pgno ? image->refs[low].frame : 0;
 }
 
-static enum hf_code read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
-                              struct hf_err *err)
+enum hf_code image_read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
+                             struct hf_err *err)
 {
     const uint32_t frame = find_frame(image, pgno);
 
@@ -109,7 +109,7 @@ static enum hf_code hash_window(void *ctx, struct hf_err *err)
     for (size_t i = 0; i < w->count; i++) {
         const uint32_t pgno = page_at(image, w->set, w->first + i);
         const struct hf_slice bytes = hf_slice(page, image->page_bytes);
-        const enum hf_code rc = read_page(image, pgno, page, err);
+        const enum hf_code rc = image_read_page(image, pgno, page, err);
         uint8_t name[4];
 
         if (rc != HF_OK)
@@ -132,7 +132,7 @@ static enum hf_code pack_window(void *ctx, struct hf_err *err)
         return hf_err_set(err, HF_CANCELED, "stopped while reading the database");
     for (size_t i = 0; i < w->count; i++) {
         const uint32_t pgno = page_at(image, w->set, w->first + i);
-        const enum hf_code rc = read_page(image, pgno, page, err);
+        const enum hf_code rc = image_read_page(image, pgno, page, err);
 
         if (rc != HF_OK)
             return rc;

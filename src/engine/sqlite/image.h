@@ -40,6 +40,10 @@ struct page_set {
 /* Every page of the image but the lock page. */
 struct page_set image_all_pages(const struct image *image);
 
+/* The page as it is at the moment, from the log or the file; zeros behind the end of the file. */
+enum hf_code image_read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
+                             struct hf_err *err) HF_MUST_CHECK;
+
 /* `entries` are those of pages first_pgno .. first_pgno + n - 1. May come from any pool thread, in
  * any order, several at once. */
 typedef enum hf_code image_entries_fn(void *ctx, uint32_t first_pgno, size_t n,

@@ -44,15 +44,22 @@ static bool read_once(const volatile uint8_t *shm, struct walindex *ret)
 {
     _Alignas(4) uint8_t first[WALINDEX_HEADER_BYTES];
     _Alignas(4) uint8_t second[WALINDEX_HEADER_BYTES];
+    _Alignas(4) uint8_t again[WALINDEX_HEADER_BYTES];
     _Alignas(4) uint8_t backfill[4];
     uint16_t page_size;
 
-    /* A writer changes the second copy before the first (SQLite: walIndexWriteHdr). */
+    /* A writer changes the second copy before the first (SQLite: walIndexWriteHdr). A restart of
+     * the log changes the header before nBackfill (walRestartHdr), so the header is looked at again
+     * behind it: without that, an old header could come with the new log's nBackfill. */
     copy_shared(first, shm, sizeof(first));
     atomic_thread_fence(memory_order_seq_cst);
     copy_shared(second, shm + sizeof(first), sizeof(second));
+    atomic_thread_fence(memory_order_seq_cst);
     copy_shared(backfill, shm + BACKFILL_OFFSET, sizeof(backfill));
-    if (memcmp(first, second, sizeof(first)) != 0 || first[12] == 0 || !checksum_is_right(first))
+    atomic_thread_fence(memory_order_seq_cst);
+    copy_shared(again, shm + sizeof(first), sizeof(again));
+    if (memcmp(first, second, sizeof(first)) != 0 || memcmp(second, again, sizeof(second)) != 0 ||
+        first[12] == 0 || !checksum_is_right(first))
         return false;
     (void)memcpy(&page_size, first + 14, sizeof(page_size));
     *ret = (struct walindex){

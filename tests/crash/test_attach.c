@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_attach.c
+ *
+ * Goal: between two runs of capture nothing is lost, whatever the application did with its log in
+ * the meantime, and whatever it does right after capture came back.
+ * Method: one thread, in turns: capture ends, the application commits and checkpoints, capture
+ * comes back; the image that the segments lead to is compared with the live one, and what attach
+ * said was needed with what the log could prove.
+ */
+#include <stdio.h>
+
+#include "lib/capture_book.h"
+
+static void same_now(struct book *b, sqlite3 *app)
+{
+    struct hf_buf restored = book_image(b, b->count);
+    struct hf_buf live = book_live_image(app);
+
+    book_same(&restored, &live, b->infos[0].page_bytes);
+    hf_buf_done(&restored);
+    hf_buf_done(&live);
+}
+
+/* A database with some content, captured, and capture ended. */
+static struct book *begin(sqlite3 **ret_app)
+{
+    struct book *b = book_new();
+
+    *ret_app = book_app(b, NULL);
+    book_exec(*ret_app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    book_exec(*ret_app, "INSERT INTO t(b) VALUES(randomblob(300000))");
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_SNAPSHOT);
+    book_exec(*ret_app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+    assert_int_equal(book_round(b, true), 1);
+    book_kill(b);
+    return b;
+}
+
+static void end(struct book *b, sqlite3 *app)
+{
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+/* Commits that nobody captured, copied into the database file by the application. */
+static void commit_and_backfill(sqlite3 *app)
+{
+    int log = 0;
+    int done = -1;
+
+    for (int i = 0; i < 3; i++)
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+    assert_int_equal(sqlite3_wal_checkpoint_v2(app, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done),
+                     SQLITE_OK);
+    assert_true(log > 0);
+    assert_int_equal(log, done);
+}
+
+static void backfilled_commits_are_captured_by_the_log(void **state)
+{
+    sqlite3 *app;
+    struct book *b = begin(&app);
+
+    (void)state;
+    commit_and_backfill(app);
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+    assert_int_equal(book_round(b, false), 1); /* even if it is not yet time to */
+    same_now(b, app);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))"); /* restarts the log */
+    book_settle(b);
+    same_now(b, app);
+    end(b, app);
+}
+
+/* The restarted log holds fewer or more frames than the old one: it overwrites some of what was
+ * not captured, or all. */
+static void a_log_restarted_before_the_first_round_loses_nothing(void **state)
+{
+    static const int bytes[] = {100, 100000};
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(bytes); i++) {
+        sqlite3 *app;
+        struct book *b = begin(&app);
+
+        commit_and_backfill(app);
+        struct hf_buf before = book_live_image(app);
+
+        assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(%d))", bytes[i]);
+        assert_int_equal(book_round(b, true), 2);
+        same_now(b, app);
+        struct hf_buf between = book_image(b, b->count - 1);
+
+        book_same(&between, &before, b->infos[0].page_bytes);
+        hf_buf_done(&between);
+        hf_buf_done(&before);
+        end(b, app);
+    }
+}
+
+static void a_refused_segment_of_what_is_owed_is_made_again(void **state)
+{
+    sqlite3 *app;
+    struct book *b = begin(&app);
+    struct hf_round round = {.cut = true};
+    struct hf_err err;
+
+    (void)state;
+    commit_and_backfill(app);
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+    for (int i = 0; i < 3; i++) {
+        b->refuse_commit = true;
+        assert_int_equal(b->live->ops->round(b->live, &round, &b->taker, &err), HF_FULL);
+    }
+    assert_int_equal(book_round(b, true), 1);
+    same_now(b, app);
+    end(b, app);
+}
+
+/* What each step of the application between two runs leads to. */
+static void what_the_log_proves_decides_what_is_needed(void **state)
+{
+    static const struct {
+        const char *sql;
+        enum hf_live_need need;
+    } cases[] = {
+        {"SELECT 1", HF_LIVE_FOLLOW},
+        {"INSERT INTO t(b) VALUES(randomblob(9000))", HF_LIVE_FOLLOW},
+        {"PRAGMA wal_checkpoint(PASSIVE)", HF_LIVE_FOLLOW},
+        {"INSERT INTO t(b) VALUES(randomblob(9000)); PRAGMA wal_checkpoint(FULL)", HF_LIVE_FOLLOW},
+        {"BEGIN; INSERT INTO t(b) VALUES(randomblob(90000)); ROLLBACK", HF_LIVE_FOLLOW},
+        {"PRAGMA wal_checkpoint(TRUNCATE)", HF_LIVE_CATCH_UP},
+        {"PRAGMA wal_checkpoint(RESTART); INSERT INTO t(b) VALUES(1)", HF_LIVE_CATCH_UP},
+        {"INSERT INTO t(b) VALUES(1); VACUUM", HF_LIVE_FOLLOW},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        sqlite3 *app;
+        struct book *b = begin(&app);
+        bool lost = true;
+
+        book_exec(app, "%s", cases[i].sql);
+        const enum hf_live_need need = book_attach(b, &lost);
+
+        if (need != cases[i].need || lost)
+            fail_msg("%s: needs %d, lost %d", cases[i].sql, need, lost);
+        book_settle(b);
+        same_now(b, app);
+        end(b, app);
+    }
+}
+
+/* Detach in each phase, without a kill, and attach again at once: nothing is needed. */
+static void letting_go_and_coming_back_needs_nothing(void **state)
+{
+    sqlite3 *app;
+    struct book *b = begin(&app);
+
+    (void)state;
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+    for (int i = 0; i < 12; i++) {
+        enum hf_live_need need = HF_LIVE_SNAPSHOT;
+        bool lost = true;
+        struct hf_err err;
+
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(%d))", 100 + i * 1000);
+        if (i % 3 != 0)
+            (void)book_round(b, i % 3 == 1);
+        if (i % 3 == 1)
+            book_settle(b); /* the next commit restarts the log, and the next round sees it */
+        b->live->ops->detach(b->live);
+        hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
+        assert_int_equal(need, HF_LIVE_FOLLOW);
+        assert_false(lost);
+    }
+    book_settle(b);
+    same_now(b, app);
+    end(b, app);
+}
+
+/* After the application's last connection is gone, its log stays for as long as we are there. */
+static void an_application_that_closes_and_comes_back_is_followed(void **state)
+{
+    sqlite3 *app;
+    struct book *b = begin(&app);
+
+    (void)state;
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+    for (int i = 0; i < 10; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(%d))", 100 + i * 3000);
+        if (i % 2 == 0)
+            (void)book_round(b, i % 4 == 0);
+        assert_int_equal(sqlite3_close(app), SQLITE_OK);
+        if (i % 3 == 0)
+            book_settle(b);
+        app = book_app(b, NULL);
+    }
+    book_settle(b);
+    same_now(b, app);
+    end(b, app);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(backfilled_commits_are_captured_by_the_log),
+        cmocka_unit_test(a_log_restarted_before_the_first_round_loses_nothing),
+        cmocka_unit_test(a_refused_segment_of_what_is_owed_is_made_again),
+        cmocka_unit_test(what_the_log_proves_decides_what_is_needed),
+        cmocka_unit_test(letting_go_and_coming_back_needs_nothing),
+        cmocka_unit_test(an_application_that_closes_and_comes_back_is_followed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
