@@ -135,6 +135,8 @@ static void hurry(struct partition *p)
 
     if (waits)
         p->cancel = true;
+    if (p->guarded.stopping_since_us == 0)
+        p->guarded.stopping_since_us = hf_mono_us(p->env->clock);
     (void)pthread_mutex_unlock(&p->mutex);
     if (waits)
         hf_job_wake(p->capture_job);

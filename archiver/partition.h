@@ -22,7 +22,7 @@
 #define RETRY_MS_MIN      500
 #define RETRY_MS_MAX      30000
 #define OWNER_TOUCH_MS    3600000
-#define OWNER_LOOK_MS     5000 /* a newer archiver is noticed at the latest so long after its start */
+#define OWNER_LOOK_MS     5000 /* a newer archiver is noticed at the latest after this */
 #define BOUNDARY_WAIT_MS  10000
 
 enum partition_phase {
@@ -66,7 +66,6 @@ struct partition {
     pthread_mutex_t in_use;
     int64_t upload_retry_ms;
     int64_t upload_again_us; /* not before this, after a failure */
-    int64_t stopping_since_us;
     int64_t touched_ms;
     int64_t owner_seen_ms; /* when it last was ourselves */
 
@@ -76,10 +75,11 @@ struct partition {
     struct {
         enum partition_phase phase;
         struct hf_archiver_status status;
-        bool store_fails; /* the last upload failed */
-        bool lost;        /* the live database had lost archived commits */
-        bool rival;       /* upload met another's segment: start again */
-        bool question;    /* somebody waits for a boundary */
+        bool store_fails;          /* the last upload failed */
+        bool lost;                 /* the live database had lost archived commits */
+        bool rival;                /* upload met another's segment: start again */
+        bool question;             /* somebody waits for a boundary */
+        int64_t stopping_since_us; /* 0: not stopped */
         struct hf_position until;
         uint64_t until_txid; /* the answer, 0 while there is none */
         bool until_passed;

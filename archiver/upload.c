@@ -17,11 +17,6 @@
 #define SEGMENTS_PER_RUN 16
 #define STOP_WAIT_US     20000000 /* how long a stopped archiver tries to empty the spool */
 
-static bool stopping(const struct partition *p)
-{
-    return p->env->stop != NULL && *p->env->stop;
-}
-
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
     p->upload_retry_ms = 0;
@@ -168,10 +163,18 @@ static int64_t end_upload(struct partition *p)
     return HF_JOB_ENDED;
 }
 
+/* 0: it is not stopped. */
+static int64_t stopped_for_us(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const int64_t since_us = p->guarded.stopping_since_us;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    return since_us != 0 ? hf_mono_us(p->env->clock) - since_us : 0;
+}
+
 static int64_t judge_failure(struct partition *p, struct hf_err *err)
 {
-    const int64_t now_us = hf_mono_us(p->env->clock);
-
     if (err->code == HF_FENCED) {
         partition_fail(p, err);
         hf_log(HF_LOG_ERROR, "%s: %s", p->target.name, err->text);
@@ -187,10 +190,7 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
         hf_job_wake(p->capture_job);
         return HF_JOB_WHEN_WOKEN;
     }
-    if (stopping(p) && p->stopping_since_us == 0)
-        p->stopping_since_us = now_us;
-    if ((p->once && partition_phase(p) == PHASE_CAPTURED) ||
-        (p->stopping_since_us != 0 && now_us - p->stopping_since_us > STOP_WAIT_US)) {
+    if ((p->once && partition_phase(p) == PHASE_CAPTURED) || stopped_for_us(p) > STOP_WAIT_US) {
         (void)hf_err_wrap(err,
                           "segments from TXID %" PRIu64
                           " on are not archived yet and wait in "
@@ -204,7 +204,7 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
     (void)pthread_mutex_unlock(&p->mutex);
     const int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
 
-    p->upload_again_us = now_us + again_ms * 1000;
+    p->upload_again_us = hf_mono_us(p->env->clock) + again_ms * 1000;
     return again_ms;
 }
 

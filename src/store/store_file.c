@@ -178,8 +178,13 @@ static enum hf_code file_upload_new(struct hf_store *store, const char *key,
     return HF_OK;
 }
 
-static enum hf_code not_found(struct hf_err *err)
+/* In a folder that is not the store's, as below a mount point, nothing is known to be absent. */
+static enum hf_code not_found(struct hf_store_file *s, struct hf_err *err)
 {
+    const enum hf_code rc = hf_store_file_root_check(s, err);
+
+    if (rc != HF_OK)
+        return rc;
     return hf_err_set(err, HF_NOT_FOUND, "there is no such object");
 }
 
@@ -191,12 +196,12 @@ static enum hf_code open_object(struct hf_store_file *s, const char *key, struct
     enum hf_code rc = hf_fs_open(s->fs, path, HF_OPEN_READ, 0, ret_file, err);
 
     if (rc == HF_NOT_FOUND)
-        return not_found(err);
+        return not_found(s, err);
     if (rc != HF_OK)
         return rc;
     rc = hf_file_stat(*ret_file, ret_stat, err);
     if (rc == HF_OK && ret_stat->is_dir)
-        return not_found(err);
+        return not_found(s, err);
     return rc;
 }
 
@@ -240,7 +245,7 @@ static enum hf_code file_head(struct hf_store *store, const char *key, struct hf
         return rc;
     rc = hf_fs_stat(s->fs, path, &st, err);
     if (rc == HF_NOT_FOUND || (rc == HF_OK && st.is_dir))
-        return not_found(err);
+        return not_found(s, err);
     if (rc != HF_OK)
         return rc;
     *ret = hf_store_file_object(&st);

@@ -130,13 +130,15 @@ enum hf_code hf_store_file_list(struct hf_store *s, const char *prefix, const ch
     HF_AUTO_FREE char *folder =
         hf_strndup(prefix, slash == NULL ? 0 : (size_t)(slash + 1 - prefix));
     struct hf_stat st;
-    const enum hf_code rc = hf_fs_stat(l.store->fs, l.store->root, &st, err);
+    enum hf_code rc = hf_fs_stat(l.store->fs, l.store->root, &st, err);
 
     if (rc == HF_NOT_FOUND)
         return hf_err_set(err, HF_NOT_FOUND,
                           "the folder %s does not exist; is its file system "
                           "mounted?",
                           l.store->root);
+    if (rc == HF_OK)
+        rc = hf_store_file_root_check((struct hf_store_file *)s, err);
     if (rc != HF_OK)
         return rc;
     if (prefix[0] == '.' || strstr(folder, "/.") != NULL)

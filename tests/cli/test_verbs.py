@@ -224,7 +224,8 @@ class Check(Archived):
         os.unlink([path for path in self.segments() if "/0/" in path][-1])
         for verb in (["restore", "-o", "r.db"], ["verify"], ["list"]):
             answer = self.expect(1, verb[0], self.store, *verb[1:])
-            self.assertRegex(answer.stdout + answer.stderr, r"TXID 3 to 3 (are )?(missing )?at the end")
+            self.assertRegex(answer.stdout + answer.stderr,
+                             r"TXID 3 to 3 (are )?(missing )?at the end")
         self.assertFalse(os.path.exists(self.path("r.db")))
         self.expect(0, "restore", self.store, "--txid", "2", "-o", "r.db")
 

@@ -124,10 +124,10 @@ int64_t book_number(sqlite3 *db, const char *sql)
     return n;
 }
 
-enum hf_live_need book_attach(struct book *b, bool *ret_lost)
+enum hf_code book_try_open(struct book *b, struct hf_err *err)
 {
     const struct hf_live_options o = {
-        .fs = hf_fs_system(),
+        .fs = b->fs != NULL ? b->fs : hf_fs_system(),
         .clock = b->on_real_time ? hf_clock_system() : &b->clock.base,
         .pool = b->pool,
         .db_path = b->db_path,
@@ -137,12 +137,25 @@ enum hf_live_need book_attach(struct book *b, bool *ret_lost)
         .log_bytes_max = b->log_bytes_max,
         .never_lock = b->never_lock,
     };
+
+    return sqlite_live_open(&o, &b->live, err);
+}
+
+void book_open(struct book *b)
+{
+    struct hf_err err;
+
+    hf_must(book_try_open(b, &err), &err);
+}
+
+enum hf_live_need book_attach(struct book *b, bool *ret_lost)
+{
     enum hf_live_need need;
     bool lost = false;
     bool made;
     struct hf_err err;
 
-    hf_must(sqlite_live_open(&o, &b->live, &err), &err);
+    book_open(b);
     hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
     if (need == HF_LIVE_SNAPSHOT)
         hf_must(b->live->ops->snapshot(b->live, &b->taker, &err), &err);
@@ -202,6 +215,23 @@ static enum hf_code memory_read(struct hf_source *s, uint64_t offset, size_t len
     return HF_OK;
 }
 
+static struct memory_source source_of(const struct book *b, uint64_t txid)
+{
+    return (struct memory_source){
+        .base = {.read = memory_read,
+                 .size_bytes = b->segments[txid - 1].len,
+                 .name = "segment in memory"},
+        .bytes = hf_buf_slice(&b->segments[txid - 1]),
+    };
+}
+
+enum hf_code book_adopt(struct book *b, uint64_t txid, struct hf_err *err)
+{
+    struct memory_source source = source_of(b, txid);
+
+    return b->live->ops->adopt(b->live, &source.base, err);
+}
+
 struct image_builder {
     struct hf_buf *image;
     uint32_t page_bytes;
@@ -220,12 +250,7 @@ void book_advance(struct book *b, uint64_t txid, struct hf_buf *image)
 {
     const struct hf_seg_info *info = &b->infos[txid - 1];
     const size_t bytes = (size_t)info->pages_count * info->page_bytes;
-    struct memory_source source = {
-        .base = {.read = memory_read,
-                 .size_bytes = b->segments[txid - 1].len,
-                 .name = "segment in memory"},
-        .bytes = hf_buf_slice(&b->segments[txid - 1]),
-    };
+    struct memory_source source = source_of(b, txid);
     struct image_builder builder = {.image = image, .page_bytes = info->page_bytes};
     struct hf_err err;
 

@@ -27,6 +27,7 @@ struct book {
     char *db_path;
     char *state_dir;
     struct hf_pool *pool;
+    struct hf_fs *fs;        /* NULL: the system's; borrowed */
     struct test_clock clock; /* 50 ms pass with every round */
     bool on_real_time;       /* then it is not used: others take part in what happens */
     struct hf_live *live;
@@ -45,6 +46,11 @@ sqlite3 *book_app(struct book *b, const char *pragmas);
 void book_exec(sqlite3 *db, const char *sql, ...) HF_PRINTF(2, 3);
 int64_t book_number(sqlite3 *db, const char *sql);
 
+/* Open capture over the kept state, and no more. */
+void book_open(struct book *b);
+enum hf_code book_try_open(struct book *b, struct hf_err *err) HF_MUST_CHECK;
+/* The state, not yet attached, moves over a segment that it lacks. */
+enum hf_code book_adopt(struct book *b, uint64_t txid, struct hf_err *err) HF_MUST_CHECK;
 /* Open capture over the kept state and do what attach says is needed. */
 enum hf_live_need book_attach(struct book *b, bool *ret_lost);
 /* As after kill -9: locks are dropped and nothing is written. */

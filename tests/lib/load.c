@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* load.c - an application that writes as fast as it can, in processes of its own. */
 #include "lib/load.h"
 
 #include <signal.h>

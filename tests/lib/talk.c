@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* talk.c - a line out, a line in, over a pair of sockets between a test and its children. */
 #include "lib/talk.h"
 
 #include <poll.h>

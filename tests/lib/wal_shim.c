@@ -16,11 +16,13 @@
 struct shim_file {
     sqlite3_file base;  /* first, so that the pointers convert */
     sqlite3_file *real; /* behind this, in the same memory */
+    bool is_wal;
 };
 
 static const struct wal_shim_hooks *armed;
 static bool header_done;
 static bool backfill_done;
+static bool syncs_fail;
 static sqlite3_vfs vfs;
 
 static sqlite3_file *real_of(sqlite3_file *f)
@@ -62,6 +64,8 @@ static int shim_truncate(sqlite3_file *f, sqlite3_int64 len)
 }
 static int shim_sync(sqlite3_file *f, int flags)
 {
+    if (syncs_fail && ((struct shim_file *)f)->is_wal)
+        return SQLITE_IOERR_FSYNC;
     return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 static int shim_size(sqlite3_file *f, sqlite3_int64 *ret)
@@ -150,6 +154,7 @@ static int shim_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flag
 
     file->base.pMethods = NULL;
     file->real = (sqlite3_file *)(file + 1);
+    file->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
     const int rc = below->xOpen(below, name, file->real, flags, ret_flags);
 
     if (rc == SQLITE_OK && file->real->pMethods->iVersion >= 3)
@@ -178,6 +183,11 @@ void wal_shim_arm(const struct wal_shim_hooks *hooks)
     armed = hooks;
     header_done = false;
     backfill_done = false;
+}
+
+void wal_shim_fail_syncs(bool fail)
+{
+    syncs_fail = fail;
 }
 
 int wal_shim_calls(void)

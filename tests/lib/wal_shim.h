@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wal_shim.h - a VFS over SQLite's own, for an application in a test: a connection that uses it can
- * be stopped at two moments of a checkpoint, so that others act in between.
+ * be stopped at two moments of a checkpoint, so that others act in between; and the syncs of its
+ * -wal can be made to fail, so that a transaction is in the file and was never committed.
  *
  * One thread; hooks are called in the thread of the checkpoint and may use other connections.
  */
@@ -22,6 +23,8 @@ struct wal_shim_hooks {
 const char *wal_shim_register(void);
 /* The hooks of every connection that uses it, each called once at most; NULL: none. Borrowed. */
 void wal_shim_arm(const struct wal_shim_hooks *hooks);
+/* From now on, or no more: syncs of a -wal fail, and the device is not asked. */
+void wal_shim_fail_syncs(bool fail);
 /* How many of the armed hooks have been called. */
 int wal_shim_calls(void);
 

@@ -462,6 +462,9 @@ static void root_that_went_away_is_not_made_again(void **state)
     assert_int_not_equal(access(t->root, F_OK), 0);
     assert_int_equal(mkdir(t->root, 0700), 0); /* the empty mount point */
     assert_int_equal(put(t, "object", "x", &if_absent), HF_IO);
+    /* Nor is anything in it taken for absent from the store. */
+    assert_int_equal(hf_store_get(t->store, "object", 0, 0, &got, NULL, &t->err), HF_IO);
+    assert_int_equal(hf_store_list(t->store, "", "", append_key, &got, &t->err), HF_IO);
     assert_int_equal(rmdir(t->root), 0);
     assert_int_equal(rename(aside, t->root), 0);
     put_ok(t, "object", "x");

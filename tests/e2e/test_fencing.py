@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Two archivers on one archive.
+
+Goal:   the newer one owns it, the older one ends with status 3 and has damaged nothing; a crash of
+        the first does not lock the rightful one out; two on one folder of local state are refused.
+Method: real processes on one prefix, with local state of their own, while the application writes.
+"""
+import shutil
+
+import lib
+
+
+class Fencing:
+    """Shared by the stores; see test_fencing_s3.py."""
+
+    def start(self, *options, **more):
+        return self.start_archiver("--state", self.path(f"state-{options[0]}"), *options[1:],
+                                   **more)
+
+    def test_the_older_of_two_archivers_is_fenced_and_nothing_is_damaged(self):
+        self.create()
+        first = self.start("a")
+        writer = self.start_writer("small", "--pause", "10")
+        lib.wait_for("commits", lambda: writer.commits() > 20)
+        second = self.start("b")
+        said = first.wait_end(3)
+        self.assertRegex(said, "epoch|owns|belongs")
+        lib.wait_for("commits", lambda: writer.commits() > 60)
+        writer.stop()
+        self.wait_archived(second)
+        second.stop()
+        self.assert_whole()
+        self.histories().check(self.assert_restores_to_live())
+
+    def test_archivers_that_take_over_in_turn_leave_one_contiguous_archive(self):
+        self.create()
+        writer = self.start_writer("medium", "--pause", "15")
+        archivers = []
+        for i in range(lib.count("TAKEOVERS", 4)):
+            archivers.append(self.start("ab"[i % 2]))
+            if i > 0:
+                archivers[i - 1].wait_end(3)
+            seen = writer.commits()
+            lib.wait_for("commits", lambda: writer.commits() > seen + 10)  # pylint: disable=W0640
+        writer.stop()
+        self.wait_archived(archivers[-1])
+        archivers[-1].stop()
+        self.assert_whole()
+        self.histories().check(self.assert_restores_to_live())
+
+    def test_a_crash_of_the_first_does_not_lock_out_the_one_that_takes_over(self):
+        self.create()
+        first = self.start("a")
+        writer = self.start_writer("small")
+        lib.wait_for("commits", lambda: writer.commits() > 20)
+        first.kill()
+        second = self.start("b")
+        lib.wait_for("commits", lambda: writer.commits() > 60)
+        second.kill()
+        shutil.rmtree(self.path("state-b"))
+        third = self.start("b")
+        writer.stop()
+        third.stop()
+        self.assert_whole()
+        self.histories().check(self.assert_restores_to_live())
+
+    def test_a_second_archiver_over_the_same_local_state_is_refused(self):
+        self.create()
+        first = self.start("a")
+        second = self.hf("archive", self.db, self.url, "--once", "--state", self.path("state-a"),
+                         expect=3)
+        self.assertRegex(second.err, "another holdfast is already archiving")
+        self.assertIn("state-a", second.err)
+        lib.sql(self.db, "UPDATE counter SET n = n")
+        self.assertTrue(first.alive(), first.done())
+        first.stop()
+        self.assert_whole()
+        self.assert_restores_to_live()
+
+    def test_the_fenced_one_with_unsent_segments_does_not_send_them(self):
+        """It sleeps through the take-over, and wakes up with commits of its own to send."""
+        self.create()
+        first = self.start("a")
+        lib.sql(self.db, "CREATE TABLE t(v)")
+        lib.wait_for("segments", lambda: self.state_of_archive() >= 2)
+        lib.time.sleep(1)  # it rests, and holds no lock that others would have to wait for
+        first.process.send_signal(lib.signal.SIGSTOP)
+        second = self.start("b")
+        for i in range(20):
+            lib.sql(self.db, "INSERT INTO t VALUES(?)", i)
+            lib.time.sleep(0.06)
+        first.process.send_signal(lib.signal.SIGCONT)
+        first.wait_end(3)
+        lib.sql(self.db, "INSERT INTO t VALUES('last')")
+        self.wait_archived(second)
+        second.stop()
+        self.assert_whole()
+        self.assert_restores_to_live()
+
+    def state_of_archive(self):
+        done = self.try_hf("list", self.url, "--json")
+        return max(s["last_txid"] for s in done.partition["sections"]) if done.status == 0 else 0
+
+
+class FencingOnFiles(Fencing, lib.Case):
+    pass
+
+
+if __name__ == "__main__":
+    lib.main()

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_outage.py's proofs on a real S3 server that cannot be reached for a while.
+
+Goal:   as there, whether connections are refused, or taken and never answered.
+Method: a proxy stands between the archiver and the server. It can be shut, or fall silent.
+"""
+import lib
+import test_outage
+
+
+class S3Outage(test_outage.Outages, lib.S3Case):
+    def setUp(self):
+        super().setUp()
+        self.create()
+        self.proxy = lib.Proxy(self.endpoint)
+        self.addCleanup(self.proxy.shut)
+        self.url = self.s3_url(self.id().split(".")[-1][:40] + f"-{self.made}-{id(self)}",
+                               endpoint=self.proxy.endpoint)
+
+    def close_store(self):
+        self.proxy.shut()
+
+    def open_store(self):
+        self.proxy.open()
+
+
+class S3Silence(lib.S3Case):
+    """A server that takes requests and never answers: only capture is asked for here, because a
+    stall is noticed by its time-out, which is longer than a test should be."""
+
+    def test_capture_goes_on_while_the_server_is_silent(self):
+        self.create()
+        proxy = lib.Proxy(self.endpoint)
+        self.addCleanup(proxy.shut)
+        url = self.s3_url(f"silent-{id(self)}", endpoint=proxy.endpoint)
+        archiver = self.start_archiver(url=url)
+        writer = self.start_writer("small", "--checkpoint", "TRUNCATE")
+        lib.wait_for("commits", lambda: writer.commits() > 20)
+        proxy.silent = True
+        before = writer.commits()
+        lib.wait_for("commits", lambda: writer.commits() > before + 200)
+        proxy.shut()  # what hangs is told so; otherwise it would go on hanging
+        proxy.open()
+        writer.stop()
+        self.wait_archived(archiver, url=url)
+        archiver.stop()
+        self.assert_whole(url=url)
+        self.histories().check(self.assert_restores_to_live(url=url))
+
+
+if __name__ == "__main__":
+    lib.main()

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Scrubs of a sound database find nothing, however busy it is.
+
+Goal:   no false finding under full write load, with an archiver beside it or without one.
+Method: writers that never pause for long, change every kind of page, checkpoint and shrink; one
+        scrub after the other, each of which must end with 0 and have looked at every page.
+"""
+import time
+
+import lib
+
+SCRUBS = lib.count("SCRUBS", 200)
+ALONE = lib.count("SCRUBS_ALONE", 8)
+
+
+class Scrubs(lib.Case):
+    def scrub(self):
+        done = self.hf("scrub", self.db, self.url, "--json", "--no-progress")
+        self.assertEqual(done.findings, [], done)
+        self.assertTrue(done.partition["clean"], done)
+        self.assertGreater(done.partition["pages_equal"], 0, done)
+        return done.partition
+
+    def start_load(self):
+        self.start_writer("small", "--pause", "3", "--checkpoint", "TRUNCATE", "--reopen")
+        self.start_writer("medium", "--pause", "20", "--vacuum")
+        self.start_writer("large", "--pause", "100", "--checkpoint", "FULL")
+
+    def stop_load(self):
+        for p in self.processes:
+            if isinstance(p, lib.Writer):
+                p.stop()
+
+    def test_scrubs_under_full_write_load_find_nothing(self):
+        self.create()
+        archiver = self.start_archiver()
+        self.start_load()
+        started = time.monotonic()
+        pages = 0
+        for _ in range(SCRUBS):
+            pages += self.scrub()["pages_equal"]
+        seconds = time.monotonic() - started
+        self.assertTrue(archiver.alive(), archiver.done())
+        self.stop_load()
+        archiver.stop()
+        self.assert_restores_to_live()
+        self.report(f"{SCRUBS} scrubs in {seconds:.0f} s, {SCRUBS / seconds:.1f} a second, "
+                    f"{pages:,} pages; {len(self.histories())} commits meanwhile")
+
+    def test_scrubs_without_a_running_archiver_find_nothing_in_a_database_at_rest(self):
+        self.create()
+        self.archive_once()
+        for _ in range(ALONE):
+            self.scrub()
+
+    def test_scrubs_without_a_running_archiver_archive_what_the_log_proves_and_find_nothing(self):
+        self.create()
+        archiver = self.start_archiver()
+        # The application never restarts the log, so it proves what has come since the archiver.
+        writers = [self.start_writer("small", "--autocheckpoint", "0"),
+                   self.start_writer("medium", "--autocheckpoint", "0", "--pause", "20")]
+        lib.wait_for("commits", lambda: all(w.commits() > 5 for w in writers))
+        archiver.stop()
+        for _ in range(ALONE):
+            self.scrub()
+        self.stop_load()
+        self.scrub()
+        self.assert_restores_to_live()
+
+    def test_commits_that_nobody_followed_are_told_until_they_are_archived(self):
+        self.create()
+        self.archive_once()
+        self.start_writer("medium", "--count", "20", "--checkpoint", "TRUNCATE").wait()
+        for _ in range(2):
+            done = self.hf("scrub", self.db, self.url, "--json", "--no-progress", expect=1)
+            self.assertEqual({f["kind"] for f in done.findings}, {"differs"}, done)
+            self.assertRegex(done.err + done.out, "no archiver|nobody|not.{0,20}follow", done)
+        self.archive_once()
+        self.scrub()
+
+    def test_a_scrub_of_what_was_never_archived_archives_it_first(self):
+        self.create()
+        self.scrub()
+        self.assert_restores_to_live()
+
+
+if __name__ == "__main__":
+    lib.main()
