@@ -194,6 +194,16 @@ static bool take_question(struct partition *p, struct hf_position *ret)
     return asked;
 }
 
+/* Local state or the log is damaged: once, begin again from the archive and catch up. */
+static int64_t renew(struct partition *p, const struct hf_err *err)
+{
+    hf_log(HF_LOG_ERROR, "%s: %s; starting again from the archive", p->target.name, err->text);
+    p->renewed = true;
+    p->distrust = true;
+    partition_stop(p, PHASE_START);
+    return 0;
+}
+
 static int64_t follow(struct partition *p)
 {
     struct hf_position until;
@@ -213,6 +223,8 @@ static int64_t follow(struct partition *p)
     if (asked)
         partition_settle_question(p, rc == HF_OK && round.looked);
     if (rc != HF_OK) {
+        if (rc == HF_DAMAGE && !p->renewed)
+            return renew(p, &err);
         if (last || rc == HF_DAMAGE)
             return fail_capture(p, &err);
         if (rc == HF_FULL)

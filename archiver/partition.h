@@ -60,6 +60,7 @@ struct partition {
     bool warned;         /* of what the probe said */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
+    bool renewed;        /* it was begun again because local state or the log was damaged */
     bool distrust;       /* another's segment stands where the local state has one of ours */
 
     /* Of the upload job, which holds `in_use` while it uses what start set up. */

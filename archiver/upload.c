@@ -14,8 +14,9 @@
 #include "archiver/partition.h"
 #include "base/log.h"
 
-#define SEGMENTS_PER_RUN 16
-#define STOP_WAIT_US     20000000 /* how long a stopped archiver tries to empty the spool */
+#define SEGMENTS_PER_RUN  16
+#define STOP_WAIT_US      20000000 /* how long a stopped archiver tries to empty the spool */
+#define STOP_RETRY_MS_MAX 2000
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
@@ -202,8 +203,10 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = true;
     (void)pthread_mutex_unlock(&p->mutex);
-    const int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
+    int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
 
+    if (stopped_for_us(p) > 0 && again_ms > STOP_RETRY_MS_MAX)
+        again_ms = STOP_RETRY_MS_MAX;
     p->upload_again_us = hf_mono_us(p->env->clock) + again_ms * 1000;
     return again_ms;
 }

@@ -106,12 +106,19 @@ class Replaced(lib.Case):
         self.write_until_it_ends()
         said = self.archiver.wait_end(3)
         self.assertRegex(said, "owner was removed, so the archive is nobody's any more")
-        self.assertFalse(os.path.exists(f"{self.store}/ltx"), "nothing is begun anew")
+        self.assertNotIn((9, 1, 1), self.objects(), "nothing is begun anew")
+        self.assertFalse(os.path.exists(f"{self.store}/holdfast/format"))
+        self.assert_nothing_restorable()
+
+    def assert_nothing_restorable(self):
+        out = self.new_path()
+        self.assertIn(self.try_hf("restore", self.url, "-o", out).status, (1, 2))
+        self.assert_no_output(out)
 
     def write_until_it_ends(self):
         """It notices when it has something to send, at the latest some seconds later."""
         def ended():
-            lib.sql(self.db, "UPDATE counter SET n = n")
+            lib.touch(self.db)
             return not self.archiver.alive()
         lib.wait_for("the end of the archiver", ended, poll_s=0.2)
 

@@ -195,9 +195,9 @@ class StoreDamage(lib.Case):
 
     def test_a_segment_of_a_future_format_is_refused_with_status_2(self):
         path = self.segments[self.middle]
-        # FORMAT.md: our format number, 2 bytes, is the first of the reserved ones at 80.
-        self.assertEqual(lib.read_bytes(path, 80, 2), struct.pack(">H", 1))
-        lib.overwrite(path, 80, struct.pack(">H", 9999))
+        # FORMAT.md: of the reserved bytes at 80, 16 are the root, and 2 our format number.
+        self.assertEqual(lib.read_bytes(path, 96, 2), struct.pack(">H", 1))
+        lib.overwrite(path, 96, struct.pack(">H", 9999))
         self.assert_refused(path, expect=2)
 
 

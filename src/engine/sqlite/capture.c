@@ -405,21 +405,30 @@ static enum hf_code ignore_frame(void *ctx, const struct wal_frame *f, struct hf
     return HF_OK;
 }
 
+/* What the log holds up to `end`, from its first frame on. */
+static enum hf_code read_whole_log(struct live *l, const struct wal_position *end,
+                                   struct stretch *ret, struct hf_err *err)
+{
+    struct wal_header h;
+    struct wal_position start = *end;
+    const enum hf_code rc = read_header_of(l, end, &h, err);
+
+    if (rc != HF_OK)
+        return rc;
+    start.frame = 0;
+    return stretch_read(&l->wal, &h, &start, end, end->commit, ret, err);
+}
+
 /* HF_DAMAGE: the last image that the log has, up to `pos`, of a page is not the digest's. */
 static enum hf_code log_leads_to_digest(struct live *l, const struct wal_position *pos,
                                         struct hf_err *err)
 {
-    struct wal_header h;
-    struct wal_position start = *pos;
     HF_CLEANUP(stretch_done) struct stretch s = {0};
     HF_CLEANUP(difference_done)
     struct difference d = {.digest = l->digest, .mutex = PTHREAD_MUTEX_INITIALIZER};
     size_t kept = 0;
-    enum hf_code rc = read_header_of(l, pos, &h, err);
+    enum hf_code rc = read_whole_log(l, pos, &s, err);
 
-    start.frame = 0;
-    if (rc == HF_OK)
-        rc = stretch_read(&l->wal, &h, &start, pos, pos->commit, &s, err);
     if (rc != HF_OK)
         return rc;
     for (size_t i = 0; i < s.count; i++) {
@@ -533,6 +542,51 @@ static enum hf_code open_connections(struct live *l, struct hf_err *err)
 }
 
 /*
+ * On a mark, pages may rightly be missing at the end of the file: those that the log holds, and
+ * those that the database has grown by without a frame. The latter are free pages, all of them.
+ * HF_DAMAGE: more than that is missing.
+ */
+static enum hf_code check_size_on_mark(struct live *l, const struct wal_position *end,
+                                       const struct stretch *log, struct hf_err *err)
+{
+    const uint32_t lock_page = hf_ltx_lock_page(l->page_bytes);
+    HF_AUTO_FREE uint8_t *first = hf_malloc(l->page_bytes);
+    uint64_t file_pages = 0;
+    uint64_t missing = 0;
+    enum hf_code rc = conn_file_pages(holder(l), l->page_bytes, &file_pages, err);
+
+    if (rc != HF_OK || file_pages >= end->commit)
+        return rc;
+    missing = end->commit - file_pages;
+    if (lock_page > file_pages && lock_page <= end->commit)
+        missing--;
+    for (size_t i = 0; i < log->count; i++)
+        missing -= log->refs[i].pgno > file_pages && log->refs[i].frame > 0 ? 1 : 0;
+    if (missing == 0)
+        return HF_OK;
+    const struct image image = image_at(l, end, log->refs, log->count);
+
+    rc = image_read_page(&image, 1, first, err);
+    if (rc != HF_OK || missing <= hf_get_be32(first + FREE_PAGES_OFFSET))
+        return rc;
+    return conn_check_size(holder(l), l->page_bytes, end->commit, err);
+}
+
+/* The same before any checkpoint of ours, which would fill up a file that was cut off. */
+static enum hf_code check_size_first(struct live *l, const struct walindex *index,
+                                     struct hf_err *err)
+{
+    HF_CLEANUP(stretch_done) struct stretch log = {0};
+    uint64_t file_pages = 0;
+    enum hf_code rc = conn_file_pages(holder(l), l->page_bytes, &file_pages, err);
+
+    if (rc != HF_OK || file_pages >= index->end.commit || index->end.frame == 0)
+        return rc;
+    rc = read_whole_log(l, &index->end, &log, err);
+    return rc == HF_OK ? check_size_on_mark(l, &index->end, &log, err) : rc;
+}
+
+/*
  * C1: begin to hold, and let no checkpointer be left that read the header before. First some lock,
  * so that the checkpoints of ours that follow cannot be such checkpointers themselves; then one of
  * a known kind; the first is let go behind the barrier. HF_BUSY: somebody is at a checkpoint;
@@ -545,7 +599,11 @@ static enum hf_code try_hold(struct live *l, struct walindex *ret_index, struct 
 
     if (rc != HF_OK)
         return rc;
-    rc = conn_begin_known(other(l), &l->ckpt, &hold, ret_index, err);
+    rc = conn_pragma(holder(l), "PRAGMA page_size", &l->page_bytes, err);
+    if (rc == HF_OK)
+        rc = conn_begin_known(other(l), &l->ckpt, &hold, ret_index, err);
+    if (rc == HF_OK && hold == CONN_HOLD_MARK)
+        rc = check_size_first(l, ret_index, err);
     if (rc == HF_OK)
         rc = barrier(l, HAND_OVER_MS, err);
     if (rc != HF_OK) {
@@ -620,10 +678,7 @@ static enum hf_code judge_need(struct live *l, const struct walindex *index,
                                enum hf_live_need *ret_need, bool *ret_lost, struct hf_err *err)
 {
     const struct digest_mark *m = digest_mark(l->digest);
-    const enum hf_code rc = conn_pragma(holder(l), "PRAGMA page_size", &l->page_bytes, err);
 
-    if (rc != HF_OK)
-        return rc;
     l->from = index->end; /* until a position is known; snapshot and catch-up set it */
     forget_owed(l);
     if (m->txid == 0) {
@@ -699,40 +754,10 @@ static void moment_done(struct moment *m)
     stretch_done(&m->frames);
 }
 
-/*
- * On a mark, pages may rightly be missing at the end of the file: those that the log holds, and
- * those that the database has grown by without a frame. The latter are free pages, all of them.
- */
-static enum hf_code check_size_on_mark(struct live *l, const struct moment *m, struct hf_err *err)
-{
-    const uint32_t lock_page = hf_ltx_lock_page(l->page_bytes);
-    HF_AUTO_FREE uint8_t *first = hf_malloc(l->page_bytes);
-    uint64_t file_pages = 0;
-    uint64_t missing = 0;
-    enum hf_code rc = conn_file_pages(holder(l), l->page_bytes, &file_pages, err);
-
-    if (rc != HF_OK || file_pages >= m->end.commit)
-        return rc;
-    missing = m->end.commit - file_pages;
-    if (lock_page > file_pages && lock_page <= m->end.commit)
-        missing--;
-    for (size_t i = 0; i < m->frames.count; i++)
-        missing -= m->frames.refs[i].pgno > file_pages && m->frames.refs[i].frame > 0 ? 1 : 0;
-    if (missing == 0)
-        return HF_OK;
-    const struct image image = image_at(l, &m->end, m->frames.refs, m->frames.count);
-
-    rc = image_read_page(&image, 1, first, err);
-    if (rc != HF_OK || missing <= hf_get_be32(first + FREE_PAGES_OFFSET))
-        return rc;
-    return conn_check_size(holder(l), l->page_bytes, m->end.commit, err);
-}
-
 /* Take a fresh hold, so that the position is that of the hold, and find the frames to read with. */
 static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_err *err)
 {
     struct walindex index;
-    struct wal_header h;
     enum conn_hold hold;
     enum hf_code rc = conn_begin_known(other(l), &l->ckpt, &hold, &index, err);
 
@@ -753,15 +778,7 @@ static enum hf_code begin_moment(struct live *l, struct moment *ret, struct hf_e
         return rc;
     if (hold != CONN_HOLD_MARK)
         return conn_check_size(holder(l), l->page_bytes, ret->end.commit, err);
-    rc = read_header_of(l, &index.end, &h, err);
-    if (rc != HF_OK)
-        return rc;
-
-    struct wal_position start = index.end;
-
-    start.frame = 0;
-    rc = stretch_read(&l->wal, &h, &start, &index.end, index.end.commit, &ret->frames, err);
-    return rc == HF_OK ? check_size_on_mark(l, ret, err) : rc;
+    return read_whole_log(l, &index.end, &ret->frames, err);
 }
 
 static enum hf_code put_entries(void *ctx, uint32_t first_pgno, size_t n,

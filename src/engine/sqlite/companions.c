@@ -102,10 +102,11 @@ static enum hf_code keep_group(const char *path, const struct stat *db, struct h
 
     if (stat(path, &st) < 0)
         return hf_err_sys(err, HF_IO, "stat %s", path);
-    if (st.st_uid == db->st_uid || st.st_uid != geteuid())
-        return HF_OK; /* the application's own, or made by somebody else */
-    if (st.st_gid == db->st_gid || chown(path, (uid_t)-1, db->st_gid) == 0)
+    if (st.st_uid != geteuid() || st.st_gid == db->st_gid ||
+        chown(path, (uid_t)-1, db->st_gid) == 0)
         return HF_OK;
+    if (st.st_uid == db->st_uid)
+        return HF_OK; /* its own user can open it in any case */
     return hf_err_sys(
         err, HF_DENIED,
         "%s was made by this user and cannot be given to the database's group %u: run "

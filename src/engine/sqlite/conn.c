@@ -30,7 +30,10 @@ static enum hf_code explain(struct hf_err *err, const struct conn *c, const char
                           "that the sqlite3 command can open",
                           what);
     case SQLITE_CORRUPT:
-        return fail(err, c, HF_DAMAGE, what);
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s: SQLite says '%s': the database is damaged, or its file was cut off. "
+                          "Repair or restore it before archiving it",
+                          what, sqlite3_errmsg(c->db));
     case SQLITE_BUSY:
         return hf_err_set(err, HF_BUSY,
                           "%s: the database is locked: an application holds it with "
@@ -134,8 +137,15 @@ static enum hf_code map_walindex(struct conn *c, struct hf_err *err)
 {
     void volatile *shm = NULL;
 
-    if (c->file->pMethods->iVersion < 2 || c->file->pMethods->xShmMap == NULL ||
-        c->file->pMethods->xShmMap(c->file, 0, REGION_BYTES, 0, &shm) != SQLITE_OK || shm == NULL)
+    int rc = SQLITE_ERROR;
+
+    if (c->file->pMethods->iVersion >= 2 && c->file->pMethods->xShmMap != NULL)
+        rc = c->file->pMethods->xShmMap(c->file, 0, REGION_BYTES, 0, &shm);
+    if ((rc & 0xff) == SQLITE_READONLY)
+        return hf_err_set(err, HF_DENIED,
+                          "the -shm of the database is read-only here: it must be writable by "
+                          "this user");
+    if (rc != SQLITE_OK || shm == NULL)
         return hf_err_set(err, HF_USAGE,
                           "the wal-index cannot be mapped: it must be in shared memory, on a file "
                           "system with working locks (not a network file system)");

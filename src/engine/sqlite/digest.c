@@ -2,7 +2,8 @@
 /*
  * digest.c - the array of page hashes and its journal.
  *
- * Array: entry of page p at (p-1) * 24: hash (16 bytes, big-endian), sum (8 bytes, big-endian).
+ * Array: entry of page p at (p-1) * 32: hash (16 bytes, big-endian), sum (8 bytes, big-endian), and
+ * a check of both (8 bytes), so that an entry that was damaged here is never taken into a root.
  * Journal: 8 bytes of magic, then records: length, number of changes, XXH3-64 of what follows,
  * mark, changes. Both are local; no other program reads them.
  *
@@ -24,11 +25,11 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-#define ENTRY_BYTES       24
+#define ENTRY_BYTES       32
 #define CHANGE_BYTES      (4 + ENTRY_BYTES)
 #define MARK_BYTES        112
 #define RECORD_HEAD_BYTES 16
-#define MAGIC             "HFDGST01"
+#define MAGIC             "HFDGST02"
 #define MAGIC_BYTES       8
 #define JOURNAL_BYTES_MAX (4U << 20) /* then it is shortened */
 #define RECORD_BYTES_MAX  (1U << 30)
@@ -55,16 +56,27 @@ struct digest {
     } guarded; /* by mutex, during a bulk rewrite */
 };
 
+/* An entry of zeros, which holes in the file read as, has a check of zero. */
+static uint64_t check_of(const uint8_t *entry)
+{
+    static const uint8_t zeros[ENTRY_BYTES - 8] = {0};
+
+    return memcmp(entry, zeros, sizeof(zeros)) == 0 ? 0 : hf_hash64(entry, ENTRY_BYTES - 8);
+}
+
 static void encode_entry(uint8_t *dst, const struct digest_entry *e)
 {
     hf_root_put(dst, e->hash);
     hf_put_be64(dst + HF_ROOT_BYTES, e->sum);
+    hf_put_be64(dst + ENTRY_BYTES - 8, check_of(dst));
 }
 
-static void decode_entry(const uint8_t *src, struct digest_entry *e)
+/* False: these are not the bytes that were written. */
+static bool decode_entry(const uint8_t *src, struct digest_entry *e)
 {
     e->hash = hf_root_get(src);
     e->sum = hf_get_be64(src + HF_ROOT_BYTES);
+    return hf_get_be64(src + ENTRY_BYTES - 8) == check_of(src);
 }
 
 static void encode_mark(uint8_t dst[MARK_BYTES], const struct digest_mark *m)
@@ -146,7 +158,9 @@ enum hf_code digest_read(struct digest *d, uint32_t first_pgno, size_t n, struct
             return rc;
         (void)memset(bytes + got, 0, now * ENTRY_BYTES - got);
         for (size_t i = 0; i < now; i++)
-            decode_entry(bytes + i * ENTRY_BYTES, &ret[done + i]);
+            if (!decode_entry(bytes + i * ENTRY_BYTES, &ret[done + i]))
+                return hf_err_set(err, HF_DAMAGE, "the entry of page %llu in %s is damaged",
+                                  (unsigned long long)(first_pgno + done + i), d->path);
         done += now;
     }
     return HF_OK;
@@ -288,7 +302,7 @@ static enum hf_code replay_record(struct digest *d, struct hf_slice rest, size_t
         const uint8_t *from = rest.ptr + RECORD_HEAD_BYTES + MARK_BYTES + i * CHANGE_BYTES;
 
         changes[i].pgno = hf_get_be32(from);
-        decode_entry(from + 4, &changes[i].entry);
+        (void)decode_entry(from + 4, &changes[i].entry); /* the record's hash covers it */
     }
     if (n > 0) {
         const enum hf_code rc = apply_changes(d, changes, n, mark.pages_count, err);
@@ -339,6 +353,10 @@ static enum hf_code judge(struct digest *d, const char **ret_why, struct hf_err 
     if (rc != HF_OK)
         return rc;
     rc = sum_range(d, 1, d->mark.pages_count, +1, &root, &sum, err);
+    if (rc == HF_DAMAGE) {
+        *ret_why = "an entry of it is damaged";
+        return HF_OK;
+    }
     if (rc != HF_OK)
         return rc;
     if (!hf_root_equal(root, d->mark.root) || sum != d->mark.sum)
@@ -411,6 +429,9 @@ enum hf_code digest_next(struct digest *d, const struct digest_change *changes, 
 
             if (rc != HF_OK)
                 return rc;
+            if (old.hash.hi == 0 && old.hash.lo == 0)
+                return hf_err_set(err, HF_DAMAGE, "the entry of page %u in %s was wiped out",
+                                  changes[i].pgno, d->path);
         }
         drop_entry(&mark->root, &mark->sum, &old);
         add_entry(&mark->root, &mark->sum, &changes[i].entry);
