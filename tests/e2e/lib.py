@@ -116,7 +116,7 @@ def checkpoint(path, mode="TRUNCATE"):
 
 
 def settle(path):
-    """Until everything is in the file and the log says so, without asking anybody to truncate it."""
+    """Until everything is in the file and the log says so; nobody is asked to truncate it."""
     checkpoint(path, "PASSIVE")
 
 

@@ -17,7 +17,7 @@ import time
 import lib
 
 CHECKPOINTS = lib.count("CHECKPOINTS", 60)
-SLOW_S = float(os.environ.get("HF_E2E_SLOW_S", "2"))  # the promise is 50 ms; this is a loaded machine
+SLOW_S = float(os.environ.get("HF_E2E_SLOW_S", "2"))  # promised: 50 ms; the machine is loaded
 OTHER = lib.NOBODY if os.geteuid() == 0 else None  # None: our own user, whose files stay ours
 
 

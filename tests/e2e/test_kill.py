@@ -64,8 +64,9 @@ class Kills:
         bound = history.pages_bound(4096) * 4200
         self.assertLess(sent, bound, "more was sent than the pages that were changed")
         self.report(f"{self.kills} kills in {seconds:.0f} s, {len(history)} commits, "
-                    f"{levels[0]['segments_count']} segments; snapshot {levels[9]['bytes']:,} bytes,"
-                    f" then {sent // self.kills:,} bytes a kill")
+                    f"{levels[0]['segments_count']} segments; "
+                    f"snapshot {levels[9]['bytes']:,} bytes, "
+                    f"then {sent // self.kills:,} bytes a kill")
 
 
 class KillsOnFiles(Kills, lib.Case):

@@ -65,21 +65,6 @@ class Outages:
         points = sum(s["points_count"] for s in listed["sections"])
         self.assertGreaterEqual(points, waiting)
 
-    def test_a_stop_while_the_store_is_away_says_what_waits_and_the_next_start_sends_it(self):
-        self.begin()
-        self.close_store()
-        self.wait_commits(OUTAGE_COMMITS)
-        lib.wait_for("segments in the spool", lambda: self.spooled() >= 5)
-        self.writer.stop()
-        said = self.archiver.stop(expect=3, seconds=120)
-        self.assertRegex(said, r"segments from TXID \d+ on are not archived yet and wait in the "
-                               "spool")
-        self.assertGreaterEqual(self.spooled(), 5)
-        self.open_store()
-        self.hf("archive", self.db, self.url, "--once", user=self.user)
-        self.assertEqual(self.spooled(), 0)
-        self.check_all()
-
     def test_an_archiver_that_is_killed_during_the_outage_sends_its_spool_after_it(self):
         self.begin()
         self.close_store()
@@ -119,6 +104,21 @@ class OutageByPermissions(Outages, lib.Case):
 
     def open_store(self):
         self.set_modes(0o700)
+
+    def test_a_stop_while_the_store_is_away_says_what_waits_and_the_next_start_sends_it(self):
+        self.begin()
+        self.close_store()
+        self.wait_commits(OUTAGE_COMMITS)
+        lib.wait_for("segments in the spool", lambda: self.spooled() >= 5)
+        self.writer.stop()
+        said = self.archiver.stop(expect=3, seconds=120)
+        self.assertRegex(said, r"segments from TXID \d+ on are not archived yet and wait in the "
+                               "spool")
+        self.assertGreaterEqual(self.spooled(), 5)
+        self.open_store()
+        self.hf("archive", self.db, self.url, "--once", user=self.user)
+        self.assertEqual(self.spooled(), 0)
+        self.check_all()
 
     def test_an_archiver_that_is_started_during_the_outage_waits_for_the_store(self):
         self.hf("archive", self.db, self.url, "--once", user=self.user)

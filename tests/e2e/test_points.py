@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every restore point of a run is a state that the database really had, at the time it is asked for.
+"""Every restore point of a run is a state that the database had, at the time it is asked for.
 
 Goal:   restore --txid N is a state after some commit, and grows with N; restore --timestamp T holds
         everything committed before T less the capture interval, and nothing committed after T.
