@@ -41,6 +41,20 @@ static bool may_pass(const struct partition *p, enum hf_code code)
            (hf_code_retryable(code) || code == HF_IO || code == HF_UNCERTAIN || code == HF_DENIED);
 }
 
+static int64_t wait_for_better(struct partition *p, const char *doing, const struct hf_err *err)
+{
+    p->waits_for = *err;
+    return partition_retry(p, &p->retry_ms, doing, err);
+}
+
+/* Stopped before the log was followed. What kept it from that is how it ends, if something did. */
+static int64_t end_unattached(struct partition *p)
+{
+    if (p->retry_ms > 0)
+        partition_fail(p, &p->waits_for);
+    return end_capture(p);
+}
+
 static int64_t start(struct partition *p)
 {
     struct hf_err err;
@@ -53,7 +67,7 @@ static int64_t start(struct partition *p)
         return 0;
     }
     if (may_pass(p, rc))
-        return partition_retry(p, &p->retry_ms, "start", &err);
+        return wait_for_better(p, "start", &err);
     return fail_capture(p, &err);
 }
 
@@ -139,7 +153,7 @@ static int64_t attach(struct partition *p)
         return RETRY_MS_MIN;
     }
     if (may_pass(p, rc))
-        return partition_retry(p, &p->retry_ms, "attach", &err);
+        return wait_for_better(p, "attach", &err);
     return fail_capture(p, &err);
 }
 
@@ -263,6 +277,8 @@ int64_t partition_capture(void *ctx)
         partition_stop(p, PHASE_START);
         return RETRY_MS_MIN; /* the other one may still be at it, until it looks at the owner */
     }
+    if (stopping(p) && (phase == PHASE_START || phase == PHASE_ATTACH))
+        return end_unattached(p);
     if (stopping(p) && phase != PHASE_FOLLOW)
         return end_capture(p);
     switch (phase) {

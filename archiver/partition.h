@@ -56,8 +56,9 @@ struct partition {
     uint64_t taken_txid; /* of the segment that is being made, as taken_ms */
     int64_t taken_ms;
     int64_t cut_us;
-    int64_t retry_ms;
-    bool warned;         /* of what the probe said */
+    int64_t retry_ms;        /* 0: the last try did not fail */
+    struct hf_err waits_for; /* what it failed with */
+    bool warned;             /* of what the probe said */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
     bool renewed;        /* it was begun again because local state or the log was damaged */

@@ -346,6 +346,7 @@ static void send_put(struct call *c, void *ctx)
     const S3PutObjectHandler handler = {.responseHandler = response_handler,
                                         .putObjectDataCallback = give_body};
 
+    hf_assert(c->body != NULL);
     S3_put_object(&c->context, c->key, c->body->size_bytes, (const S3PutProperties *)ctx, NULL,
                   &handler, c);
 }

@@ -195,7 +195,7 @@ static void play(enum phase phase, int mode, const char *mode_name)
     print_message(
         "%-8s %-15s checkpoint: mean %4lld ms, longest %4lld ms; writer: longest %4lld "
         "ms\n",
-        mode_name, phase_names[phase], (long long)(f.total_us / f.count / 1000),
+        mode_name, phase_names[phase], (long long)(f.total_us / (f.count > 0 ? f.count : 1) / 1000),
         (long long)(f.longest_us / 1000), (long long)(scene.gauge->wait_us / 1000));
     assert_int_equal(munmap(scene.gauge, sizeof(*scene.gauge)), 0);
     book_free(b);

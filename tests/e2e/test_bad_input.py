@@ -109,7 +109,7 @@ class BadDatabases(lib.Case):
 
     def test_a_url_that_is_none(self):
         self.create()
-        for url, word in (("/some/folder", "file:///"), ("ftp://host/path", "ftp"),
+        for url, word in (("/some/folder", "file:///"), ("ftp://host/path", "file://"),
                           ("s3:/bucket", "s3:/bucket"), ("file://relative", "relative"),
                           ("s3://bucket/p?colour=red", "colour")):
             self.refused("archive", self.db, url, "--once", expect=2, says=[word])

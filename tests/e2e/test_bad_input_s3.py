@@ -56,7 +56,7 @@ class BadS3(lib.S3Case):
         for words in self.verbs(self.url)[:3]:
             self.refused(*words, expect=2, says=[self.bucket])
 
-    def test_a_daemon_with_wrong_keys_says_so_and_goes_on_when_they_are_right(self):
+    def test_a_daemon_with_wrong_keys_says_so_and_waits(self):
         """It waits, because keys are exchanged while it runs; --once ends at once (above)."""
         self.create()
         archiver = self.start_archiver(attached=False, env=WRONG)

@@ -14,6 +14,8 @@ import lib
 class Fencing:
     """Shared by the stores; see test_fencing_s3.py."""
 
+    takeovers = lib.count("TAKEOVERS", 4)
+
     def start(self, *options, **more):
         return self.start_archiver("--state", self.path(f"state-{options[0]}"), *options[1:],
                                    **more)
@@ -37,7 +39,7 @@ class Fencing:
         self.create()
         writer = self.start_writer("medium", "--pause", "15")
         archivers = []
-        for i in range(lib.count("TAKEOVERS", 4)):
+        for i in range(self.takeovers):
             archivers.append(self.start("ab"[i % 2]))
             if i > 0:
                 archivers[i - 1].wait_end(3)

@@ -10,7 +10,7 @@ import test_fencing
 
 
 class FencingOnS3(test_fencing.Fencing, lib.S3Case):
-    pass
+    takeovers = lib.count("TAKEOVERS_S3", 3)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,18 @@ class S3Outage(test_outage.Outages, lib.S3Case):
     def open_store(self):
         self.proxy.open()
 
+    def test_a_stop_while_the_server_is_away_ends_before_a_service_manager_loses_patience(self):
+        """systemd's default is 90 s; then it kills, and nobody is told what waits."""
+        self.begin()
+        self.close_store()
+        lib.wait_for("segments in the spool", lambda: self.spooled() >= 5)
+        self.writer.stop()
+        said = self.archiver.stop(expect=3, seconds=90)
+        self.assertRegex(said, r"segments from TXID \d+ on are not archived yet")
+        self.open_store()
+        self.hf("archive", self.db, self.url, "--once")
+        self.check_all()
+
 
 class S3Silence(lib.S3Case):
     """A server that takes requests and never answers: only capture is asked for here, because a

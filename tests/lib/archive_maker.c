@@ -157,7 +157,7 @@ static struct hf_ltx_header header_of(const struct maker *m, uint64_t min_txid, 
     h.root = end->root;
     if (min_txid == max_txid && min_txid > 1) { /* as captured: two frames each, of one WAL */
         h.wal_offset = (int64_t)(32 + (min_txid - 2) * 2 * (24 + m->page_bytes));
-        h.wal_size = (int64_t)(2 * (24 + m->page_bytes));
+        h.wal_size = 2 * (24 + (int64_t)m->page_bytes);
         h.salts[0] = 0x11111111;
         h.salts[1] = 0x22222222;
     }

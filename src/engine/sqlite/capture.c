@@ -1151,7 +1151,7 @@ static enum hf_code make_sure(struct live *l, struct hf_err *err)
 static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *err)
 {
     struct walindex index;
-    enum hf_code rc = conn_walindex(holder(l), &index, err);
+    enum hf_code rc = conn_walindex_recovered(other(l), &index, err);
 
     if (rc != HF_OK)
         return rc;

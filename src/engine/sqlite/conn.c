@@ -211,6 +211,19 @@ enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *
     return HF_OK;
 }
 
+enum hf_code conn_walindex_recovered(struct conn *c, struct walindex *ret, struct hf_err *err)
+{
+    enum hf_code rc = conn_walindex(c, ret, err);
+
+    if (rc != HF_BUSY)
+        return rc;
+    rc = conn_begin(c, err);
+    if (rc != HF_OK)
+        return rc;
+    conn_end(c);
+    return conn_walindex(c, ret, err);
+}
+
 /*
  * Which lock did a reader get that began between the headers `before` and `after`? With frames that
  * are not backfilled even afterwards it can only be a mark. With everything backfilled before, no
@@ -237,7 +250,7 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
         struct walindex before;
         struct walindex after;
         bool checkpointer_seen = true;
-        enum hf_code rc = conn_walindex(c, &before, err);
+        enum hf_code rc = conn_walindex_recovered(c, &before, err);
 
         if (rc != HF_OK)
             return rc;

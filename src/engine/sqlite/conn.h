@@ -58,6 +58,11 @@ enum hf_code conn_begin_write(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
 /* A consistent wal-index header; HF_BUSY if none could be had (being written, or recovered). */
 enum hf_code conn_walindex(struct conn *c, struct walindex *ret, struct hf_err *err) HF_MUST_CHECK;
 
+/* The same through a connection that is in no transaction: a header that was left torn is
+ * recovered, as SQLite does for whoever reads. HF_BUSY: it is being written, or recovered. */
+enum hf_code conn_walindex_recovered(struct conn *c, struct walindex *ret,
+                                     struct hf_err *err) HF_MUST_CHECK;
+
 /*
  * Begin a read transaction of which the kind of hold is known, and the wal-index header that was in
  * force after it began; for lock 0 and for either, that header is the reader's own. `ckpt` (may be

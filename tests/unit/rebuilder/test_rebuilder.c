@@ -449,8 +449,7 @@ static void stop_ends_it_at_any_point(void **state)
         f.options.stop = &w.stop;
         assert_int_equal(rebuild_txid(&f, 30), HF_CANCELED);
         f.options.stop = NULL;
-        w.stop_at = 0;
-        w = (struct watcher){.base = {.tell = watch}};
+        f.options.progress = NULL;
         hf_must(rebuild_txid(&f, 30), &f.err);
         assert_at(&f, 30);
         fixture_done(&f);

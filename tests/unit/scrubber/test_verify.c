@@ -197,8 +197,10 @@ static void no_object_can_be_damaged_unnoticed(void **state)
         hf_must(verify(&f), &f.err);
         const struct met *met = find(&f, HF_VERIFY_DAMAGE, key);
 
-        if (met == NULL)
+        if (met == NULL) {
             fail_msg("%s: not found", key);
+            return;
+        }
         assert_int_equal(met->from, s->min_txid);
         assert_int_equal(met->to, s->max_txid);
         for (size_t k = 0; k < f.met_count; k++) /* it is not blamed on others */
