@@ -204,6 +204,21 @@ static uint64_t rate_of(const struct hf_session *s, const struct hf_place *place
     return place->table != NULL ? place->table->scrub_bytes_per_s : 0;
 }
 
+/* What differs may be commits, since nobody followed them. */
+static void tell_unattended(struct hf_session *s, const struct hf_place *place, json_t *object,
+                            uint64_t txid)
+{
+    HF_AUTO_BUF text = {0};
+
+    hf_buf_printf(&text,
+                  "no archiver has followed the database since TXID %" PRIu64
+                  ": if the application wrote meanwhile, what differs may be its commits; "
+                  "'holdfast archive --once' archives the database as it is now, damage too",
+                  txid);
+    hf_out_set_text(object, "note", hf_buf_str(&text));
+    hf_out_finding(s->out, "%s: %s", place->name, hf_buf_str(&text));
+}
+
 /* Compare; `supposing` that the database has not been written since the archive's last TXID. */
 static enum hf_code compare(struct hf_session *s, const struct hf_places *places,
                             const struct hf_place *place, bool supposing, json_t *object,
@@ -249,11 +264,7 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
     report_scrub(s, place, object, &report);
     hf_out_set_bool(object, "attended", !supposing);
     if (supposing && report.findings_count > 0)
-        hf_out_finding(s->out,
-                       "%s: no archiver has followed the database since TXID %" PRIu64
-                       ": if the application wrote meanwhile, what differs may be its commits; "
-                       "'holdfast archive --once' archives the database as it is now, damage too",
-                       place->name, report.txid);
+        tell_unattended(s, place, object, report.txid);
     return HF_OK;
 }
 

@@ -262,6 +262,8 @@ static bool do_step(struct test_peer *p, const struct test_step *step)
         return read_request(p, true);
     case PEER_READ_HEAD:
         return read_request(p, false);
+    case PEER_READ_BYTE:
+        return wait_readable(p, p->fd) && read(p->fd, &(char){0}, 1) == 1;
     case PEER_REPLY:
         return send(p->fd, step->text, strlen(step->text), MSG_NOSIGNAL) >= 0;
     case PEER_CLOSE:

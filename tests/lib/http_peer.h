@@ -45,6 +45,7 @@ enum test_step_kind {
     PEER_ACCEPT,    /* the next connection; the one before is closed */
     PEER_READ,      /* a whole request, with its body */
     PEER_READ_HEAD, /* a request's head, and nothing of its body beyond what came with it */
+    PEER_READ_BYTE, /* one byte of what comes next */
     PEER_REPLY,     /* send `text` */
     PEER_CLOSE,     /* in order */
     PEER_RESET,     /* so that the other side sees "connection reset" */

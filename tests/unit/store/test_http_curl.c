@@ -72,7 +72,7 @@ static void failures_of_a_put_are_told_apart(void **state)
          HF_UNCERTAIN,
          0},
         {"reset within the body",
-         {{PEER_ACCEPT, NULL}, {PEER_READ_HEAD, NULL}, {PEER_RESET, NULL}},
+         {{PEER_ACCEPT, NULL}, {PEER_READ_HEAD, NULL}, {PEER_READ_BYTE, NULL}, {PEER_RESET, NULL}},
          LARGE,
          HF_UNCERTAIN,
          0},
