@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* wal_maker.c - the bytes of a WAL made by hand, checksums and all. */
 #include "lib/wal_maker.h"
 
 #include <string.h>

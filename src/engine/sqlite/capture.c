@@ -587,6 +587,26 @@ static enum hf_code check_size_first(struct live *l, const struct walindex *inde
 }
 
 /*
+ * HF_DAMAGE: a checkpointer with an old header has stored its nBackfill just before the barrier
+ * (the WAL-reset bug, as the model's no-struck-check shows), or a process died in the middle of a
+ * restart. Readers then skip frames of the WAL, and what capture sees is not what was committed.
+ */
+static enum hf_code check_not_struck(struct live *l, struct hf_err *err)
+{
+    struct walindex index;
+    const enum hf_code rc = conn_walindex(other(l), &index, err);
+
+    if (rc != HF_OK || index.backfill <= index.end.frame)
+        return rc;
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s: the wal-index says that %u frames are in the database file, and the WAL "
+                      "has only %u: SQLite's WAL-reset bug, or a process that died in a restart of "
+                      "the WAL. Stop all programs that use the database and open it once, so that "
+                      "SQLite rebuilds the wal-index; then check it",
+                      l->db_path, index.backfill, index.end.frame);
+}
+
+/*
  * C1: begin to hold, and let no checkpointer be left that read the header before. First some lock,
  * so that the checkpoints of ours that follow cannot be such checkpointers themselves; then one of
  * a known kind; the first is let go behind the barrier. HF_BUSY: somebody is at a checkpoint;
@@ -606,6 +626,8 @@ static enum hf_code try_hold(struct live *l, struct walindex *ret_index, struct 
         rc = check_size_first(l, ret_index, err);
     if (rc == HF_OK)
         rc = barrier(l, HAND_OVER_MS, err);
+    if (rc == HF_OK)
+        rc = check_not_struck(l, err);
     if (rc != HF_OK) {
         conn_end(other(l));
         conn_end(holder(l));
