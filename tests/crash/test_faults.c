@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "engine/sqlite/digest.h"
 #include "lib/capture_book.h"
 #include "lib/fs_fault.h"
 
@@ -194,12 +195,13 @@ static uint64_t run_by(struct fs_fault_plan plan, enum style style)
     return calls;
 }
 
-static void fail_each(struct fs_fault_plan plan, enum style style)
+/* With every call, or every `step`-th. */
+static void fail_each(struct fs_fault_plan plan, enum style style, uint64_t step)
 {
     const uint64_t calls = run_by((struct fs_fault_plan){.kinds = plan.kinds}, style);
 
     assert_true(calls > 20);
-    for (uint64_t i = 1; i <= calls; i++) {
+    for (uint64_t i = 1; i <= calls; i += step) {
         plan.fail_at = i;
         (void)run_by(plan, style);
     }
@@ -209,20 +211,20 @@ static void fail_each(struct fs_fault_plan plan, enum style style)
 static void after_any_failure_the_next_round_goes_on(void **state)
 {
     (void)state;
-    fail_each((struct fs_fault_plan){.code = HF_IO}, STYLE_AGAIN);
+    fail_each((struct fs_fault_plan){.code = HF_IO}, STYLE_AGAIN, 1);
 }
 
 static void after_any_failure_a_new_attach_goes_on(void **state)
 {
     (void)state;
-    fail_each((struct fs_fault_plan){.code = HF_IO}, STYLE_REATTACH);
+    fail_each((struct fs_fault_plan){.code = HF_IO}, STYLE_REATTACH, 2);
 }
 
 static void a_success_that_looked_like_a_failure_changes_nothing(void **state)
 {
     (void)state;
-    fail_each((struct fs_fault_plan){.kinds = FS_ALL & ~FS_READ, .after_effect = true},
-              STYLE_AGAIN);
+    fail_each((struct fs_fault_plan){.kinds = FS_ALL & ~FS_READ, .after_effect = true}, STYLE_AGAIN,
+              1);
 }
 
 static void when_everything_fails_for_a_while_capture_goes_on_afterwards(void **state)
@@ -230,7 +232,80 @@ static void when_everything_fails_for_a_while_capture_goes_on_afterwards(void **
     (void)state;
     fail_each(
         (struct fs_fault_plan){.kinds = FS_ALL & ~FS_READ, .from_then_on = true, .code = HF_FULL},
-        STYLE_AGAIN);
+        STYLE_AGAIN, 1);
+}
+
+/* ---- the journal of the digest ------------------------------------------------------------- */
+
+#define MANY_PAGES 50000 /* changed by a commit: the third one makes the journal long */
+#define COMMITS    4
+
+static void commit_to_digest(struct digest *d, uint64_t txid, struct fs_fault *fault)
+{
+    HF_AUTO_FREE struct digest_change *changes = hf_calloc(MANY_PAGES, sizeof(*changes));
+    struct digest_mark mark = {.txid = txid, .page_bytes = 512, .pages_count = MANY_PAGES};
+    struct hf_err err;
+    enum hf_code rc = HF_IO;
+
+    for (uint32_t i = 0; i < MANY_PAGES; i++)
+        changes[i] = (struct digest_change){
+            .pgno = i + 1, .entry = {.hash = {txid, i}, .sum = UINT64_C(1) << 63 | i}};
+    hf_must(digest_next(d, changes, MANY_PAGES, &mark, &err), &err);
+    for (int i = 0; i < TRIES_MAX && rc != HF_OK; i++)
+        rc = digest_commit(d, changes, MANY_PAGES, &mark, &err);
+    hf_must(rc, &err);
+    assert_int_equal(digest_mark(d)->txid, txid);
+    if (txid == COMMITS)
+        fs_fault_disarm(fault);
+}
+
+/* The calls that the commits made; afterwards a new one finds what was committed. */
+static uint64_t commit_by(struct fs_fault_plan plan)
+{
+    char *dir = test_tmp_new();
+    HF_AUTO_FREE char *path = hf_strfmt("%s/digest", dir);
+    struct fs_fault fault;
+    struct digest *d = NULL;
+    const char *why = NULL;
+    struct hf_err err;
+
+    fs_fault_init(&fault, hf_fs_system());
+    fault.skips_sync = true;
+    hf_must(digest_open(&fault.base, path, &d, &why, &err), &err);
+    fs_fault_arm(&fault, plan);
+    for (uint64_t txid = 1; txid <= COMMITS; txid++)
+        commit_to_digest(d, txid, &fault);
+    const uint64_t calls = fault.guarded.calls;
+    const struct hf_root root = digest_mark(d)->root;
+
+    digest_free(d);
+    hf_must(digest_open(&fault.base, path, &d, &why, &err), &err);
+    assert_null(why);
+    assert_int_equal(digest_mark(d)->txid, COMMITS);
+    assert_true(hf_root_equal(digest_mark(d)->root, root));
+    digest_free(d);
+    fs_fault_done(&fault);
+    test_tmp_remove(dir);
+    return calls;
+}
+
+/* But for the many neighbouring writes to the array, each of which is as any other. */
+static void a_commit_to_the_digest_that_failed_is_repeated(void **state)
+{
+    const unsigned kinds = FS_ALL & ~FS_WRITE & ~FS_READ;
+
+    (void)state;
+    for (int after_effect = 0; after_effect < 2; after_effect++) {
+        const uint64_t calls = commit_by((struct fs_fault_plan){.kinds = kinds});
+
+        assert_true(calls > COMMITS); /* the journal was shortened */
+        for (uint64_t i = 1; i <= calls; i++)
+            (void)commit_by((struct fs_fault_plan){
+                .kinds = kinds, .fail_at = i, .after_effect = after_effect != 0});
+        for (uint64_t i = 1; i < 900; i += 197)
+            (void)commit_by((struct fs_fault_plan){
+                .kinds = FS_WRITE, .fail_at = i, .after_effect = after_effect != 0});
+    }
 }
 
 int main(void)
@@ -239,6 +314,7 @@ int main(void)
         cmocka_unit_test(after_any_failure_the_next_round_goes_on),
         cmocka_unit_test(after_any_failure_a_new_attach_goes_on),
         cmocka_unit_test(a_success_that_looked_like_a_failure_changes_nothing),
+        cmocka_unit_test(a_commit_to_the_digest_that_failed_is_repeated),
         cmocka_unit_test(when_everything_fails_for_a_while_capture_goes_on_afterwards),
     };
 

@@ -17,6 +17,8 @@
 
 #define RUN_MS 1000
 
+static size_t segments_count; /* of all runs of a test */
+
 static uint64_t seed_of_run(void)
 {
     const char *text = getenv("HF_TEST_SEED");
@@ -97,7 +99,8 @@ static void run(struct load_plan *plan, unsigned threads)
     compare_with_live(b, &seen);
     print_message("%lld commits, %zu segments, %u catch-ups\n", (long long)seen.commits, b->count,
                   catch_ups);
-    assert_true(b->count > 1 && seen.commits > 0);
+    assert_true(seen.commits > 0);
+    segments_count += b->count;
     book_free(b);
 }
 
@@ -125,15 +128,19 @@ static void every_page_size_is_followed_at_full_speed(void **state)
     unsigned turn = 0;
 
     (void)state;
+    segments_count = 0;
     for (unsigned page_bytes = 512; page_bytes <= 65536; page_bytes *= 2)
         run_with(page_bytes, turn++, 0);
+    assert_true(segments_count > 3 * turn);
 }
 
 static void every_kind_of_database_is_followed_by_several_threads(void **state)
 {
     (void)state;
+    segments_count = 0;
     for (unsigned turn = 0; turn < 6; turn++)
         run_with(turn % 2 == 0 ? 4096 : 1024, turn, 3);
+    assert_true(segments_count > 6 * 3);
 }
 
 int main(void)

@@ -15,6 +15,7 @@ import time
 import lib
 
 KILLS = lib.count("KILLS", 100)
+FIRST_KILLS = lib.count("FIRST_KILLS", 10)
 COLD_BYTES = lib.count("COLD_MB", 24) << 20
 STARTING_S = 0.25
 RUNNING_S = 0.9
@@ -57,6 +58,19 @@ class Kills:
         listed = self.assert_whole()
         self.check_bytes(listed, history, seconds)
 
+    def test_an_archiver_killed_while_it_makes_the_first_snapshot_begins_it_again(self):
+        self.create(cold_bytes=COLD_BYTES)
+        writer = self.start_writer("small", "--pause", "15")
+        for _ in range(FIRST_KILLS):
+            archiver = self.start_archiver(attached=False)
+            time.sleep(self.random.uniform(0.02, 0.3))
+            archiver.kill()
+        archiver = self.start_archiver()
+        writer.stop()
+        archiver.stop()
+        self.histories().check(self.assert_restores_to_live())
+        self.assertEqual(len(self.assert_whole()["snapshots"]), 1)
+
     def check_bytes(self, listed, history, seconds):
         levels = {level["level"]: level for level in listed["levels"]}
         self.assertEqual(levels[9]["segments_count"], 1, "snapshots")
@@ -70,6 +84,10 @@ class Kills:
 
 
 class KillsOnFiles(Kills, lib.Case):
+    def tearDown(self):
+        left = os.listdir(f"{self.store}/.tmp")
+        self.assertLess(len(left), 3, f"unfinished objects of killed processes: {left}")
+
     def check_bytes(self, listed, history, seconds):
         super().check_bytes(listed, history, seconds)
         for txid, path in self.level0().items():

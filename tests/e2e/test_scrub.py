@@ -79,7 +79,7 @@ class Scrubs(lib.Case):
     def test_commits_that_nobody_followed_are_told_until_they_are_archived(self):
         self.create()
         self.archive_once()
-        self.start_writer("medium", "--count", "20", "--checkpoint", "TRUNCATE").wait()
+        self.start_writer("small", "--count", "4", "--checkpoint", "TRUNCATE").wait()
         for _ in range(2):
             done = self.hf("scrub", self.db, self.url, "--json", "--no-progress", expect=1)
             self.assertEqual({f["kind"] for f in done.findings}, {"differs"}, done)

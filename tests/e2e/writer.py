@@ -3,7 +3,7 @@
 """An application: transactions of one kind until SIGTERM, or until it has made enough of them.
 
     writer.py DATABASE LOG small|medium|large [--pause MS] [--count N] [--checkpoint MODE]
-              [--reopen] [--vacuum] [--synchronous MODE] [--autocheckpoint PAGES]
+              [--reopen] [--vacuum] [--synchronous MODE]
 
 Goal:   load as applications make it, and a log line `seq kind before after` for each commit.
 Method: nothing is repeated: any error that SQLite gives within a busy timeout of 5 s ends it with
@@ -41,14 +41,12 @@ def options():
     p.add_argument("--reopen", action="store_true", help="close and open now and then")
     p.add_argument("--vacuum", action="store_true", help="give free pages back now and then")
     p.add_argument("--synchronous", default="NORMAL")
-    p.add_argument("--autocheckpoint", type=int, default=1000, help="pages, as SQLite counts them")
     return p.parse_args()
 
 
 def open_db(o):
     db = sqlite3.connect(o.db, timeout=BUSY_S, isolation_level=None)
     db.execute(f"PRAGMA synchronous={o.synchronous}")
-    db.execute(f"PRAGMA wal_autocheckpoint={o.autocheckpoint}")
     return db
 
 

@@ -97,8 +97,9 @@ static void open_db(struct writer *w)
         die(w, "open");
     (void)sqlite3_busy_timeout(w->db, BUSY_MS);
     (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA synchronous=%s; PRAGMA cache_size=%d; PRAGMA wal_autocheckpoint=%d",
-                   w->plan->synchronous, below(w, 2) == 0 ? 10 : 1000,
+                   "PRAGMA synchronous=%s; PRAGMA secure_delete=%d; PRAGMA cache_size=%d;"
+                   "PRAGMA wal_autocheckpoint=%d",
+                   w->plan->synchronous, below(w, 4) == 0, below(w, 2) == 0 ? 10 : 1000,
                    below(w, 2) == 0 ? 0 : (int)below(w, 300) + 1);
     must_do(w, sql);
 }
@@ -166,7 +167,7 @@ static void shrink(struct writer *w)
     }
 }
 
-/* Pages that come and go within the transaction: at its end the free ones have no frame. */
+/* Pages that come and go within the transaction. */
 static void haunt(struct writer *w)
 {
     char sql[200];

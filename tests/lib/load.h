@@ -5,8 +5,8 @@
  * transaction, and the counters of the database and of each writer only grow.
  *
  * Writers use every way to change a database that capture has to follow: rows of all sizes, deletes
- * that shrink it, pages that come and go within a transaction and so never get a frame, roll-backs,
- * spilled transactions, VACUUM, checkpoints of all modes, closing and opening.
+ * that shrink it, pages that come and go within a transaction, roll-backs, spilled transactions,
+ * VACUUM, checkpoints of all modes, closing and opening.
  */
 #ifndef HF_TESTS_LIB_LOAD_H
 #define HF_TESTS_LIB_LOAD_H

@@ -160,7 +160,7 @@ enum hf_code digest_read(struct digest *d, uint32_t first_pgno, size_t n, struct
         for (size_t i = 0; i < now; i++)
             if (!decode_entry(bytes + i * ENTRY_BYTES, &ret[done + i]))
                 return hf_err_set(err, HF_DAMAGE, "the entry of page %llu in %s is damaged",
-                                  (unsigned long long)(first_pgno + done + i), d->path);
+                                  (unsigned long long)first_pgno + done + i, d->path);
         done += now;
     }
     return HF_OK;

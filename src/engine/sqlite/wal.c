@@ -2,6 +2,8 @@
 /* wal.c - frames in order, each against the running checksum. */
 #include "engine/sqlite/wal.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
@@ -96,8 +98,9 @@ static enum hf_code read_exactly(struct wal_file *w, uint64_t offset, uint8_t *d
     const enum hf_code rc = hf_file_read(w->file, offset, dst, len, &got, err);
 
     if (rc == HF_OK && got < len)
-        return hf_err_set(err, HF_DAMAGE, "the WAL ends at byte %llu, in the middle of a frame",
-                          (unsigned long long)(offset + got));
+        return hf_err_set(err, HF_DAMAGE,
+                          "the WAL ends at byte %" PRIu64 ", in the middle of a frame",
+                          offset + got);
     return rc;
 }
 
