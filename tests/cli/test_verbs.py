@@ -6,6 +6,7 @@ wrong input is refused with a message that helps. Method: the database's rows ar
 what was restored; damage and holes are made by hand.
 """
 
+import fcntl
 import glob
 import json
 import os
@@ -209,6 +210,59 @@ class Restore(Archived):
             f.write(b"changed")
         answer = self.expect(2, "scrub", self.db, self.store, "--reference", "reference.db")
         self.assertIn("none of the states", answer.stderr)
+
+
+class LocalState(Archived):
+    """What lies in the folder of local state is used only if it is right."""
+
+    def state(self, *parts):
+        """A path in the folder of local state."""
+        return os.path.join(glob.glob(self.path(".app.db-holdfast", "*"))[0], *parts)
+
+    def take_back(self):
+        """As if the process had been killed before it sent TXID 3: that lies in the spool."""
+        segment = [path for path in self.segments() if "/0/" in path][-1]
+        shutil.move(segment, self.state("spool", "0000000000000003.ltx"))
+        with open(self.state("confirmed"), "w", encoding="ascii") as f:
+            f.write("00000000000000000002\n")
+        with open(self.path("store", "holdfast", "owner"), "r+", encoding="ascii") as f:
+            text = f.read()
+            self.assertIn('"last_txid": 3', text)
+            f.seek(0)
+            f.write(text.replace('"last_txid": 3', '"last_txid": 2'))
+
+    def assert_archived(self):
+        self.expect(0, "archive", "app.db", self.store, "--once")
+        self.expect(0, "verify", self.store)
+        self.expect(0, "restore", self.store, "-o", "back.db")
+        self.assertEqual(rows_of(self.path("back.db")), self.rows[2])
+
+    def test_what_waits_in_the_spool_is_sent_at_the_next_start(self):
+        self.take_back()
+        self.assert_archived()
+        self.assertEqual(os.listdir(self.state("spool")), [])
+
+    def test_a_damaged_spool_is_never_sent(self):
+        self.take_back()
+        spoil(self.state("spool", "0000000000000003.ltx"))
+        self.assert_archived()
+
+    def test_an_emptied_spool_file_is_never_sent(self):
+        self.take_back()
+        os.truncate(self.state("spool", "0000000000000003.ltx"), 0)
+        self.assert_archived()
+
+    def test_an_archive_that_lost_its_newest_object_is_not_written_to(self):
+        os.unlink([path for path in self.segments() if "/0/" in path][-1])
+        answer = self.expect(1, "archive", "app.db", self.store, "--once")
+        self.assertIn("up to TXID 3 was confirmed there", answer.stderr)
+
+    def test_one_scrub_of_a_database_at_a_time(self):
+        self.expect(0, "scrub", self.db, self.store)
+        with open(self.state("scrub", "lock"), "r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answer = self.expect(3, "scrub", self.db, self.store)
+        self.assertIn("another scrub", answer.stderr)
 
 
 class Check(Archived):
