@@ -30,6 +30,8 @@ static int64_t end_capture(struct partition *p)
 
 static int64_t fail_capture(struct partition *p, const struct hf_err *err)
 {
+    if (!p->once)
+        hf_log(HF_LOG_ERROR, "%s: capture has ended: %s", p->target.name, err->text);
     partition_fail(p, err);
     return end_capture(p);
 }

@@ -149,8 +149,14 @@ enum hf_code spool_commit(struct spool *s, struct hf_err *err)
 
 void spool_abort(struct spool *s)
 {
+    HF_AUTO_FREE char *tmp = hf_strfmt("%s/segment.tmp", s->dir);
+    struct hf_err ignored;
+
+    if (s->file == NULL)
+        return;
     hf_file_close(s->file);
     s->file = NULL;
+    (void)!hf_fs_unlink(s->fs, tmp, &ignored); /* it may be what fills the disk */
 }
 
 uint64_t spool_first(struct spool *s)

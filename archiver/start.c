@@ -167,6 +167,16 @@ static enum hf_code throw_away(struct partition *p, const char *why, struct hf_e
     return rc != HF_OK ? rc : p->live->ops->reset(p->live, err);
 }
 
+/* As throw_away(), but what waits in the spool may still be right. */
+static enum hf_code forget_digest(struct partition *p, struct hf_err *err)
+{
+    hf_log(HF_LOG_WARN,
+           "%s: local state is made anew from the archive: its root there is not the archive's, or "
+           "is too long ago to be known",
+           p->target.name);
+    return p->live->ops->reset(p->live, err);
+}
+
 /* Whether the spool holds every segment from `first` to the local state, and holds them whole: it
  * is not synced, so a power cut may have emptied or torn what was in it. */
 static bool spool_holds(struct partition *p, uint64_t first)
@@ -198,7 +208,7 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     if (p->distrust)
         rc = throw_away(p, "another archiver's segments are in its place", err);
     else if (!same)
-        rc = throw_away(p, "its root is not the archive's", err);
+        rc = forget_digest(p, err); /* the spool is judged by what it is adopted onto */
     else if (local_txid(p) > head && !spool_holds(p, head + 1))
         rc = throw_away(p, "it is ahead of the archive, and the spool is not whole between", err);
     if (rc == HF_OK && local_txid(p) < head)
@@ -212,8 +222,8 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
         return rc;
     p->distrust = false;
     rc = adopt_from_spool(p, err);
-    if (rc == HF_OK)
-        return HF_OK;
+    if (rc != HF_DAMAGE && rc != HF_HOLE && rc != HF_NOT_FOUND)
+        return rc; /* nothing that speaks against the spool */
     hf_log(HF_LOG_WARN, "%s: the spool is thrown away and will be caught up with: %s",
            p->target.name, err->text);
     rc = throw_away(p, "the spool could not be used", err);

@@ -150,6 +150,7 @@ static void touch_owner(struct partition *p, bool now)
     const enum hf_code rc = hf_owner_touch(&p->archive, &p->owner, now_ms, &err);
 
     if (rc == HF_FENCED) {
+        hf_log(HF_LOG_ERROR, "%s: %s", p->target.name, err.text);
         partition_fail(p, &err);
         partition_set_phase(p, PHASE_ENDED);
     } else if (rc != HF_OK) {

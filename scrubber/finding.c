@@ -133,7 +133,7 @@ static void explain_state(const struct page_finding *p, struct hf_finding *f, ch
     (void)snprintf(text, len, "%s", meanings[p->diff.state].text);
 }
 
-static enum hf_code explain_page(struct finding_context *c, size_t i, struct hf_err *err)
+static void explain_page(struct finding_context *c, size_t i)
 {
     const struct page_finding *p = &c->pages[i];
     struct hf_finding f = {.page = p->diff.page, .txid = p->txid};
@@ -145,12 +145,10 @@ static enum hf_code explain_page(struct finding_context *c, size_t i, struct hf_
     if (i < FINDINGS_EXPLAINED_MAX) {
         struct hf_err ignored;
 
-        if (p->diff.state == HF_PAGE_DIFFERS || p->diff.state == HF_PAGE_ZEROED) {
-            const enum hf_code rc = find_in_history(c, p, &stale_txid, err);
-
-            if (rc != HF_OK)
-                return rc;
-        }
+        /* Where the history cannot be read, the page differs all the same, and is told. */
+        if ((p->diff.state == HF_PAGE_DIFFERS || p->diff.state == HF_PAGE_ZEROED) &&
+            find_in_history(c, p, &stale_txid, &ignored) != HF_OK)
+            stale_txid = 0;
         if (c->o->engine->describe(c->o->db_path, p->diff.page, owner, &ignored) != HF_OK)
             owner[0] = '\0';
     }
@@ -159,16 +157,10 @@ static enum hf_code explain_page(struct finding_context *c, size_t i, struct hf_
     f.owner = owner;
     f.text = text;
     tell(c, &f);
-    return HF_OK;
 }
 
-enum hf_code finding_explain(struct finding_context *c, struct hf_err *err)
+void finding_explain(struct finding_context *c)
 {
-    for (size_t i = 0; i < c->pages_count; i++) {
-        const enum hf_code rc = explain_page(c, i, err);
-
-        if (rc != HF_OK)
-            return rc;
-    }
-    return HF_OK;
+    for (size_t i = 0; i < c->pages_count; i++)
+        explain_page(c, i);
 }

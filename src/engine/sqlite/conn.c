@@ -88,6 +88,9 @@ enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err
 
     if (opened != SQLITE_OK)
         rc = explain(err, &c, "open the database");
+    else if (sqlite3_db_readonly(c.db, "main") == 1) /* SQLite falls back to that by itself */
+        rc = hf_err_set(err, HF_DENIED,
+                        "the database is read-only here: it must be writable by this user");
     if (rc == HF_OK) {
         (void)sqlite3_busy_timeout(c.db, OPEN_WAIT_MS);
         rc = configure(&c, err);
