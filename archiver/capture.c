@@ -93,7 +93,15 @@ static enum hf_code do_what_is_needed(struct partition *p, enum hf_live_need nee
 
     if (need == HF_LIVE_SNAPSHOT) {
         hf_log(HF_LOG_INFO, "%s: first snapshot", p->target.name);
-        rc = p->live->ops->snapshot(p->live, &p->taker, err);
+        rc = p->live->ops->snapshot(p->live, err);
+        if (rc == HF_OK)
+            rc = p->live->ops->give_snapshot(p->live, &p->taker, &p->cancel, err);
+        if (rc != HF_OK) {
+            struct hf_err ignored;
+
+            p->live->ops->detach(p->live);
+            (void)!p->live->ops->reset(p->live, &ignored);
+        }
         if (rc == HF_OK)
             hf_log(HF_LOG_INFO, "%s: snapshot is archived", p->target.name);
     }

@@ -15,7 +15,7 @@
 #include "service/control.h"
 
 #define WORDS_MAX      16
-#define HELLO_MS_MAX   2000
+#define HELLO_MS_MAX   20000 /* none there is refused at once; a busy one may take a while */
 #define READY_POLL_MS  20
 #define STATUS_NO_EXEC 127
 

@@ -152,8 +152,19 @@ struct hf_live_ops {
      */
     enum hf_code (*attach)(struct hf_live *l, enum hf_live_need *ret_need, bool *ret_lost,
                            struct hf_err *err);
-    /* TXID 1, a full image, has been given to the taker. */
-    enum hf_code (*snapshot)(struct hf_live *l, struct hf_taker *t, struct hf_err *err);
+    /*
+     * The state is TXID 1: an image of the database as it is now, which stays readable until
+     * give_snapshot has given it. Rounds may follow at once; while the image is held the log grows.
+     * A failure leaves TXID 0.
+     */
+    enum hf_code (*snapshot)(struct hf_live *l, struct hf_err *err);
+    /*
+     * TXID 1 has been given to the taker, and the image is let go of. May run on another thread,
+     * beside everything but detach, reset and free. After a failure it may be called again, until
+     * detach; HF_CANCELED: `*stop` (may be NULL) was set.
+     */
+    enum hf_code (*give_snapshot)(struct hf_live *l, struct hf_taker *t, hf_stop_flag *stop,
+                                  struct hf_err *err);
     /* What differs from the state has been given as one segment marked as a catch-up; nothing is
      * given, and `*ret_made` is false, if nothing differs. */
     enum hf_code (*catch_up)(struct hf_live *l, struct hf_taker *t, bool *ret_made,
@@ -171,7 +182,8 @@ struct hf_live_ops {
                          struct hf_err *err);
     /* The root of a recent TXID; false if it is no longer known. */
     bool (*root_at)(struct hf_live *l, uint64_t txid, struct hf_root *ret);
-    /* Give up all holds; the database, its log and their owner and mode are left as they are. */
+    /* Give up all holds, and a snapshot's image; the database, its log and their owner and mode are
+     * left as they are. */
     void (*detach)(struct hf_live *l);
     void (*free)(struct hf_live *l);
 };

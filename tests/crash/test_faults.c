@@ -58,8 +58,10 @@ static enum hf_code come_back(struct run *r, struct hf_err *err)
     if (rc != HF_OK)
         return rc;
     assert_false(lost);
-    if (need == HF_LIVE_SNAPSHOT)
-        return b->live->ops->snapshot(b->live, &b->taker, err);
+    if (need == HF_LIVE_SNAPSHOT) {
+        rc = b->live->ops->snapshot(b->live, err);
+        return rc == HF_OK ? b->live->ops->give_snapshot(b->live, &b->taker, NULL, err) : rc;
+    }
     return need == HF_LIVE_CATCH_UP ? b->live->ops->catch_up(b->live, &b->taker, &made, err)
                                     : HF_OK;
 }

@@ -138,11 +138,14 @@ static struct memory_source source_of(const struct hf_buf *bytes)
         .bytes = hf_buf_slice(bytes)};
 }
 
-/* As archiver/start.c does with its spool. */
+/* As archiver/start.c does with its spool. A snapshot that was never given is made anew. */
 static void adopt_files(struct keeper *k)
 {
+    HF_AUTO_BUF first = {0};
     struct hf_err err;
 
+    if (!read_segment(k->dir, 1, &first) && k->live->ops->state(k->live)->txid > 0)
+        must(k->live->ops->reset(k->live, &err), &err, "reset");
     for (;;) {
         HF_AUTO_BUF bytes = {0};
 
@@ -203,8 +206,10 @@ static void attach(struct keeper *k)
     if (need == HF_LIVE_CATCH_UP && same && log_salts(k, after) &&
         memcmp(before, after, sizeof(before)) == 0)
         die("a catch-up, and yet the log is the one in which the last segment ended", &err);
-    if (need == HF_LIVE_SNAPSHOT)
-        must(k->live->ops->snapshot(k->live, &k->taker, &err), &err, "snapshot");
+    if (need == HF_LIVE_SNAPSHOT) {
+        must(k->live->ops->snapshot(k->live, &err), &err, "snapshot");
+        must(k->live->ops->give_snapshot(k->live, &k->taker, NULL, &err), &err, "give it");
+    }
     if (need == HF_LIVE_CATCH_UP)
         must(k->live->ops->catch_up(k->live, &k->taker, &made, &err), &err, "catch up");
 }

@@ -136,7 +136,9 @@ static enum hf_code open_and_snapshot(const struct child *c, struct hf_live **re
 
     if (rc == HF_OK)
         rc = (*ret)->ops->attach(*ret, &need, &lost, err);
-    return rc == HF_OK ? (*ret)->ops->snapshot(*ret, &dropper, err) : rc;
+    if (rc == HF_OK)
+        rc = (*ret)->ops->snapshot(*ret, err);
+    return rc == HF_OK ? (*ret)->ops->give_snapshot(*ret, &dropper, NULL, err) : rc;
 }
 
 /* Says 'a' when attached, 'd' when it has let go. */

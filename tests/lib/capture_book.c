@@ -138,7 +138,12 @@ enum hf_code book_try_open(struct book *b, struct hf_err *err)
         .never_lock = b->never_lock,
     };
 
-    return sqlite_live_open(&o, &b->live, err);
+    const enum hf_code rc = sqlite_live_open(&o, &b->live, err);
+
+    /* A snapshot that was never given is made anew. */
+    if (rc == HF_OK && b->count == 0 && b->live->ops->state(b->live)->txid > 0)
+        return b->live->ops->reset(b->live, err);
+    return rc;
 }
 
 void book_open(struct book *b)
@@ -157,8 +162,10 @@ enum hf_live_need book_attach(struct book *b, bool *ret_lost)
 
     book_open(b);
     hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
-    if (need == HF_LIVE_SNAPSHOT)
-        hf_must(b->live->ops->snapshot(b->live, &b->taker, &err), &err);
+    if (need == HF_LIVE_SNAPSHOT) {
+        hf_must(b->live->ops->snapshot(b->live, &err), &err);
+        hf_must(b->live->ops->give_snapshot(b->live, &b->taker, NULL, &err), &err);
+    }
     if (need == HF_LIVE_CATCH_UP)
         hf_must(b->live->ops->catch_up(b->live, &b->taker, &made, &err), &err);
     if (ret_lost != NULL)

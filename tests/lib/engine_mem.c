@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -656,6 +657,8 @@ struct mem_live {
     struct mark marks[MARKS_MAX]; /* ring */
     uint64_t marks_count;
     bool attached;
+    struct hf_seg_info snapshot_info; /* of TXID 1, not given yet ... */
+    struct hf_buf snapshot;           /* ... and its bytes; else empty */
 };
 
 static struct mem_live *live_of(struct hf_live *l)
@@ -814,16 +817,78 @@ static void now_at(struct mem_live *l, struct hf_buf *image, struct place *end)
     (void)pthread_mutex_unlock(&l->db->mutex);
 }
 
-static enum hf_code live_snapshot(struct hf_live *base, struct hf_taker *t, struct hf_err *err)
+/* Keeps TXID 1 until it is given. */
+struct keeper {
+    struct hf_taker taker; /* first, so that the pointers convert */
+    struct hf_sink sink;
+    struct mem_live *live;
+};
+
+static enum hf_code keep_write(struct hf_sink *sink, struct hf_slice data, struct hf_err *err)
+{
+    struct keeper *k = (struct keeper *)(void *)((char *)sink - offsetof(struct keeper, sink));
+
+    (void)err;
+    hf_buf_append(&k->live->snapshot, data.ptr, data.len);
+    return HF_OK;
+}
+
+static enum hf_code keep_begin(struct hf_taker *t, const struct hf_seg_info *info,
+                               struct hf_sink **ret, struct hf_err *err)
+{
+    struct keeper *k = (struct keeper *)t;
+
+    (void)err;
+    k->live->snapshot_info = *info;
+    *ret = &k->sink;
+    return HF_OK;
+}
+
+static enum hf_code keep_commit(struct hf_taker *t, struct hf_err *err)
+{
+    (void)t;
+    (void)err;
+    return HF_OK;
+}
+
+static enum hf_code live_snapshot(struct hf_live *base, struct hf_err *err)
 {
     struct mem_live *l = live_of(base);
+    struct keeper keeper = {
+        .taker = {.begin = keep_begin, .commit = keep_commit},
+        .sink.write = keep_write,
+        .live = l,
+    };
     HF_AUTO_BUF image = {0};
     struct place end;
     bool made;
 
     hf_assert(l->attached && l->ledger.state.txid == 0);
+    hf_buf_done(&l->snapshot);
     now_at(l, &image, &end);
-    return give_difference(l, &image, &end, false, t, &made, err);
+    return give_difference(l, &image, &end, false, &keeper.taker, &made, err);
+}
+
+static enum hf_code live_give_snapshot(struct hf_live *base, struct hf_taker *t, hf_stop_flag *stop,
+                                       struct hf_err *err)
+{
+    struct mem_live *l = live_of(base);
+    struct hf_sink *sink;
+    enum hf_code rc;
+
+    hf_assert(l->snapshot.len > 0);
+    rc = t->begin(t, &l->snapshot_info, &sink, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = stop != NULL && *stop ? hf_err_set(err, HF_CANCELED, "stopped")
+                               : sink->write(sink, hf_buf_slice(&l->snapshot), err);
+    if (rc == HF_OK)
+        rc = t->commit(t, err);
+    if (rc == HF_OK)
+        hf_buf_done(&l->snapshot);
+    else
+        t->abort(t);
+    return rc;
 }
 
 static enum hf_code live_catch_up(struct hf_live *base, struct hf_taker *t, bool *ret_made,
@@ -901,6 +966,7 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
 
 static void live_detach(struct hf_live *base)
 {
+    hf_buf_done(&live_of(base)->snapshot);
     live_of(base)->attached = false;
 }
 
@@ -908,6 +974,7 @@ static void live_free(struct hf_live *base)
 {
     struct mem_live *l = live_of(base);
 
+    live_detach(base);
     ledger_reset(&l->ledger);
     hf_free(l->state_path);
     hf_free(l);
@@ -919,6 +986,7 @@ static const struct hf_live_ops live_ops = {
     .adopt = live_adopt,
     .attach = live_attach,
     .snapshot = live_snapshot,
+    .give_snapshot = live_give_snapshot,
     .catch_up = live_catch_up,
     .round = live_round,
     .find = live_find,

@@ -181,7 +181,8 @@ static void attach(struct fixture *f, enum hf_live_need need, bool lost)
 static void snapshot(struct fixture *f)
 {
     attach(f, HF_LIVE_SNAPSHOT, false);
-    hf_must(f->live->ops->snapshot(f->live, &f->taker.base, &f->err), &f->err);
+    hf_must(f->live->ops->snapshot(f->live, &f->err), &f->err);
+    hf_must(f->live->ops->give_snapshot(f->live, &f->taker.base, NULL, &f->err), &f->err);
     remember(f);
 }
 

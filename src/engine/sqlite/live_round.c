@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* live_round.c - one round: check, capture, hand over, seal, rest (C2 to C5). */
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/sqlite/live.h"
+#include "engine/sqlite/rest_note.h"
+
+#define FILES_CHECK_US         1000000
+#define SEAL_EVERY_US          1000000
+#define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
+#define SEAL_TRIES             3
+#define LOCKED_SEAL_FRAMES_MAX 64 /* left to backfill when the write lock is taken */
+
+/* C3, as far as files go; at most once a second. */
+static enum hf_code check_files(struct live *l, struct hf_err *err)
+{
+    const int64_t now_us = hf_mono_us(l->o.clock);
+    struct companions now;
+
+    if (now_us - l->files_checked_us < FILES_CHECK_US && l->files_checked_us != 0)
+        return HF_OK;
+    l->files_checked_us = now_us;
+    if (companions_read(l->db_path, &now, err) != HF_OK)
+        return live_break_off(l, err);
+    if (!companions_equal(&now, &l->files) || conn_has_moved(live_holder(l))) {
+        (void)hf_err_set(err, HF_CONFLICT,
+                         "%s, its -wal or its -shm was replaced while it was followed (%s)",
+                         l->db_path, companions_difference(&now, &l->files));
+        return live_break_off(l, err);
+    }
+    live_note_rest(l);
+    return HF_OK;
+}
+
+/* C3, as far as the log goes: `index` continues what was captured. */
+static enum hf_code check_log(struct live *l, const struct walindex *index, struct hf_err *err)
+{
+    if (!wal_position_same_log(&index->end, &l->from)) {
+        (void)hf_err_set(err, HF_CONFLICT,
+                         "the WAL of %s was restarted while a reader of ours held it", l->db_path);
+        return live_break_off(l, err);
+    }
+    if (index->end.frame < l->from.frame ||
+        (index->end.frame == l->from.frame && l->from.frame > 0 &&
+         !wal_position_equal(&index->end, &l->from))) {
+        (void)hf_err_set(err, HF_CONFLICT,
+                         "the WAL of %s went back from frame %u to %u: commits that were captured "
+                         "are gone from the live database",
+                         l->db_path, l->from.frame, index->end.frame);
+        return live_break_off(l, err);
+    }
+    return HF_OK;
+}
+
+static enum hf_code capture_counted(struct live *l, const struct wal_position *end,
+                                    struct hf_round *round, struct hf_taker *t, struct hf_err *err)
+{
+    const enum hf_code rc = live_capture_to(l, end, t, err);
+
+    if (rc == HF_OK)
+        round->segments_count++;
+    return rc;
+}
+
+/* End a segment at the position asked for, if it lies ahead in this log. */
+static enum hf_code capture_until(struct live *l, const struct walindex *index,
+                                  struct hf_round *round, struct hf_taker *t, struct hf_err *err)
+{
+    struct wal_position until;
+    uint8_t head[WAL_FRAME_HEADER_BYTES];
+
+    if (round->until == NULL || wal_position_import(round->until, &until, err) != HF_OK)
+        return HF_OK; /* whoever asks for what is no position gets none */
+    if (!wal_position_same_log(&until, &index->end) || until.frame <= l->from.frame ||
+        until.frame > index->end.frame ||
+        wal_read_frame_header(&l->wal, l->page_bytes, until.frame, head, err) != HF_OK ||
+        !wal_frame_is_at(head, &until))
+        return HF_OK;
+    return capture_counted(l, &until, round, t, err);
+}
+
+/*
+ * C2: a newer reader, capture if it is time to, and hand over. If the newer reader got lock 0,
+ * capture comes first whether it is time or not: on lock 0 the frames are no longer held.
+ */
+static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_taker *t,
+                           struct hf_err *err)
+{
+    struct walindex index;
+    enum conn_hold hold;
+    enum hf_code rc = conn_begin_known(live_other(l), &l->ckpt, &hold, &index, err);
+
+    if (rc != HF_OK)
+        return rc;
+    round->log_bytes = (uint64_t)index.end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
+    rc = check_log(l, &index, err);
+    if (rc == HF_OK)
+        rc = capture_until(l, &index, round, t, err);
+    if (rc == HF_OK && index.end.frame > l->from.frame && (round->cut || hold != CONN_HOLD_MARK))
+        rc = capture_counted(l, &index.end, round, t, err);
+    if (rc != HF_OK) {
+        conn_end(live_other(l));
+        return rc;
+    }
+    live_hand_over(l, hold);
+    round->looked = true;
+    round->current = index.end.frame == l->from.frame;
+    return HF_OK;
+}
+
+/* C4, without the write lock: backfill, and see whether lock 0 is to be had. */
+static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker *t,
+                         struct hf_err *err)
+{
+    l->sealed_us = hf_mono_us(l->o.clock);
+    for (int i = 0; i < SEAL_TRIES && l->hold == CONN_HOLD_MARK; i++) {
+        enum hf_code rc = conn_checkpoint(&l->ckpt, err);
+
+        if (rc == HF_BUSY)
+            return HF_OK; /* somebody else is at it */
+        if (rc != HF_OK) {
+            hf_log(HF_LOG_WARN, "%s: %s; the WAL stays as long as it is", l->db_path, err->text);
+            return HF_OK; /* what was to be captured is captured */
+        }
+        rc = follow(l, round, t, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}
+
+/* With the write lock held by the other reader, so that nothing is added: C4 under `seal: auto`. */
+static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                   struct hf_err *err)
+{
+    struct walindex index;
+    enum hf_code rc = conn_walindex(live_other(l), &index, err);
+
+    if (rc == HF_OK)
+        rc = check_log(l, &index, err);
+    if (rc == HF_OK && index.end.frame > l->from.frame)
+        rc = capture_counted(l, &index.end, round, t, err);
+    if (rc != HF_OK)
+        return rc;
+    conn_end(live_holder(l)); /* the other one holds a mark, and nobody else can write */
+    rc = conn_checkpoint(&l->ckpt, err);
+    if (rc != HF_OK && rc != HF_BUSY)
+        hf_log(HF_LOG_WARN, "%s: %s; the WAL stays as long as it is", l->db_path, err->text);
+    if (conn_begin_known(live_holder(l), &l->ckpt, &l->hold, &index, err) == HF_OK)
+        return HF_OK;
+    /* Whichever lock this gets: all is captured and nobody can write, so lock 0's rules hold. */
+    l->hold = CONN_HOLD_EITHER;
+    rc = conn_begin(live_holder(l), err);
+    return rc == HF_OK ? HF_OK : live_break_off(l, err);
+}
+
+/* Past the limit only, at most once a second, never waiting for the lock. */
+static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                    struct hf_err *err)
+{
+    struct walindex index;
+    enum hf_code rc = conn_walindex(live_holder(l), &index, err);
+
+    if (rc != HF_OK || index.end.frame - index.backfill > LOCKED_SEAL_FRAMES_MAX)
+        return rc;
+    l->locked_us = hf_mono_us(l->o.clock);
+    rc = conn_begin_write(live_other(l), err);
+    if (rc == HF_BUSY)
+        return HF_OK;
+    if (rc != HF_OK)
+        return rc;
+    rc = seal_with_lock(l, round, t, err);
+    conn_end(live_other(l));
+    return rc;
+}
+
+static bool seal_is_due(const struct live *l, const struct hf_round *round, bool quiet)
+{
+    return l->hold == CONN_HOLD_MARK && hf_mono_us(l->o.clock) - l->sealed_us >= SEAL_EVERY_US &&
+           (quiet || round->log_bytes >= SEAL_LOG_BYTES);
+}
+
+/* Nothing new since we came to rest: one look at shared memory. */
+static bool still_resting(struct live *l)
+{
+    struct walindex index;
+
+    return l->resting && walindex_read(live_holder(l)->shm, &index) &&
+           walindex_same(&index, &l->resting_at);
+}
+
+void live_note_rest(struct live *l)
+{
+    if (!l->rest_noted && still_resting(l))
+        l->rest_noted = rest_note_write(l->o.fs, l->rest_path, l->db_path, l->state.txid,
+                                        hf_now_us(l->o.clock));
+}
+
+/* Is there anything to leave lock 0 for? A restarted, still empty WAL is not. */
+static bool has_new_frames(const struct live *l, const struct walindex *index)
+{
+    return wal_position_same_log(&index->end, &l->from) ? index->end.frame != l->from.frame
+                                                        : index->end.frame != 0;
+}
+
+/* Attached on lock 0 with frames that were not captured: their pages come from the file, which
+ * nobody can change. */
+static enum hf_code capture_owed(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                 struct hf_err *err)
+{
+    enum hf_code rc = conn_check_size(live_holder(l), l->page_bytes, l->owed.commit, err);
+
+    if (rc == HF_OK)
+        rc = live_capture_stretch(l, &l->owed_pages, &l->owed, t, err);
+    if (rc == HF_OK)
+        round->segments_count++;
+    if (rc == HF_OK || l->untold.is)
+        live_forget_owed(l);
+    return rc;
+}
+
+/* Hold by another reader, in the hope that it is lock 0 for certain; not if there are new frames.
+ */
+static enum hf_code make_sure(struct live *l, struct hf_err *err)
+{
+    struct walindex index;
+    enum conn_hold hold;
+    const enum hf_code rc = conn_begin_known(live_other(l), &l->ckpt, &hold, &index, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (hold == CONN_HOLD_MARK || has_new_frames(l, &index))
+        conn_end(live_other(l));
+    else
+        live_hand_over(l, hold);
+    return HF_OK;
+}
+
+/* Not on a mark. Rest, unless `*ret_new_frames`. */
+static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *err)
+{
+    struct walindex index;
+    enum hf_code rc = conn_walindex_recovered(live_other(l), &index, err);
+
+    if (rc != HF_OK)
+        return rc;
+    *ret_new_frames = has_new_frames(l, &index);
+    if (*ret_new_frames)
+        return HF_OK;
+    if (!wal_position_same_log(&index.end, &l->from)) {
+        rc = live_move_position(l, &index.end, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    if (l->hold == CONN_HOLD_EITHER)
+        return make_sure(l, err);
+    l->resting = true;
+    l->resting_at = index;
+    l->rest_noted = false;
+    return HF_OK;
+}
+
+/* Lock 0's part of a round; on a mark afterwards, unless `*ret_done`. */
+static enum hf_code round_on_zero(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                  bool *ret_done, struct hf_err *err)
+{
+    bool new_frames = false;
+    enum hf_code rc = HF_OK;
+
+    l->resting = false;
+    if (l->owes)
+        rc = capture_owed(l, round, t, err);
+    if (rc == HF_OK)
+        rc = rest(l, &new_frames, err);
+    *ret_done = !new_frames;
+    if (rc != HF_OK || !new_frames)
+        return rc;
+    return live_leave_zero(l, err);
+}
+
+static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_taker *t,
+                              struct hf_err *err)
+{
+    const uint32_t from_frame = l->from.frame;
+    bool done = false;
+    enum hf_code rc = live_tell_digest(l, err);
+
+    if (rc == HF_OK && l->hold != CONN_HOLD_MARK)
+        rc = round_on_zero(l, round, t, &done, err);
+    if (rc != HF_OK || done)
+        return rc;
+    rc = follow(l, round, t, err);
+    if (rc != HF_OK)
+        return rc;
+    if (seal_is_due(l, round, l->from.frame == from_frame && round->cut))
+        rc = seal(l, round, t, err);
+    if (rc == HF_OK && l->hold == CONN_HOLD_MARK && round->log_bytes > l->o.log_bytes_max &&
+        !l->o.never_lock && round->cut && hf_mono_us(l->o.clock) - l->locked_us >= SEAL_EVERY_US)
+        rc = seal_past_limit(l, round, t, err);
+    return rc;
+}
+
+enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_taker *t,
+                        struct hf_err *err)
+{
+    struct live *l = live_of(base);
+
+    hf_assert(l->attached && l->state.txid > 0);
+    round->segments_count = 0;
+    round->wait_ms = HAND_OVER_MS;
+    round->resting = false;
+    round->current = false;
+    round->looked = false;
+    if (l->broken)
+        return hf_err_set(err, HF_CONFLICT, "%s can no longer be followed: detach", l->db_path);
+    enum hf_code rc = check_files(l, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (!still_resting(l) || round->until != NULL) {
+        rc = run_round(l, round, t, err);
+        if (rc == HF_BUSY) {
+            round->wait_ms = 5; /* somebody is in the way for a moment */
+            return HF_OK;
+        }
+    }
+    round->resting = l->resting;
+    round->current = round->current || l->resting;
+    round->looked = round->looked || l->resting;
+    return rc;
+}
