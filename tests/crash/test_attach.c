@@ -8,7 +8,10 @@
  * comes back; the image that the segments lead to is compared with the live one, and what attach
  * said was needed with what the log could prove.
  */
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "lib/capture_book.h"
@@ -207,6 +210,91 @@ static void an_application_that_closes_and_comes_back_is_followed(void **state)
     end(b, app);
 }
 
+/* What is done to a database whose log is gone, while nobody captures. */
+static void do_nothing(const struct book *b)
+{
+    (void)b;
+}
+
+static void commit_and_stay(const struct book *b)
+{
+    sqlite3 *app = NULL;
+
+    assert_int_equal(sqlite3_open(b->db_path, &app), SQLITE_OK);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+    (void)sqlite3_file_control(app, "main", SQLITE_FCNTL_PERSIST_WAL, &(int){1});
+    (void)sqlite3_db_config(app, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+}
+
+static void commit_and_close(const struct book *b)
+{
+    sqlite3 *app = NULL;
+
+    assert_int_equal(sqlite3_open(b->db_path, &app), SQLITE_OK);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+}
+
+/* As damage would come: the size and the times that an application sees are the same. */
+static void overwrite(const struct book *b)
+{
+    uint8_t page[4096];
+    struct stat st;
+    const int fd = open(b->db_path, O_RDWR);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pread(fd, page, sizeof(page), 4096 * 5), sizeof(page));
+    page[100] ^= 1;
+    assert_int_equal(pwrite(fd, page, sizeof(page), 4096 * 5), sizeof(page));
+    assert_int_equal(futimens(fd, (struct timespec[]){st.st_atim, st.st_mtim}), 0);
+    assert_int_equal(close(fd), 0);
+}
+
+/*
+ * A database that was noted at rest, and then closed by its application, which removes the log: no
+ * page is compared if the file is as it was, and everything is otherwise.
+ */
+static void without_a_log_the_file_tells_whether_it_changed(void **state)
+{
+    static const struct {
+        void (*meanwhile)(const struct book *b);
+        bool noted; /* its last change was two seconds ago when capture ended */
+        enum hf_live_need need;
+        size_t segments_more;
+    } cases[] = {
+        {do_nothing, true, HF_LIVE_FOLLOW, 0},        {do_nothing, false, HF_LIVE_CATCH_UP, 0},
+        {commit_and_stay, true, HF_LIVE_CATCH_UP, 1}, {commit_and_close, true, HF_LIVE_CATCH_UP, 1},
+        {overwrite, true, HF_LIVE_CATCH_UP, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        sqlite3 *app;
+        struct book *b = begin(&app);
+        const int64_t age_us = cases[i].noted ? 3000000 : 0;
+
+        test_clock_move(&b->clock,
+                        hf_now_us(hf_clock_system()) - hf_now_us(&b->clock.base) + age_us);
+        (void)book_attach(b, NULL);
+        book_settle(b);
+        book_kill(b);
+        assert_int_equal(sqlite3_close(app), SQLITE_OK);
+        const size_t before = b->count;
+
+        cases[i].meanwhile(b);
+        assert_int_equal(book_attach(b, NULL), cases[i].need);
+        app = book_app(b, NULL);
+        book_settle(b);
+        assert_int_equal(b->count, before + cases[i].segments_more);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+        book_settle(b);
+        same_now(b, app);
+        end(b, app);
+    }
+}
+
 /*
  * The log of a database that grew by free pages of which only the first, which lists the others,
  * has a frame; and again by some, behind which it was cut off in between. Versions of SQLite differ
@@ -275,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_refused_segment_of_what_is_owed_is_made_again),
         cmocka_unit_test(what_the_log_proves_decides_what_is_needed),
         cmocka_unit_test(letting_go_and_coming_back_needs_nothing),
+        cmocka_unit_test(without_a_log_the_file_tells_whether_it_changed),
         cmocka_unit_test(growth_by_pages_without_frames_is_captured),
         cmocka_unit_test(an_application_that_closes_and_comes_back_is_followed),
     };

@@ -187,6 +187,7 @@ unsigned book_round(struct book *b, bool cut)
 
     test_clock_move(&b->clock, 50000);
     hf_must(b->live->ops->round(b->live, &round, &b->taker, &err), &err);
+    b->wait_ms = round.wait_ms;
     return round.segments_count;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wal_shim.c - every call goes on to the VFS below, but for two that tell where a checkpoint is:
+ * wal_shim.c - every call goes on to the VFS below, but for some that tell where a checkpoint is:
  * sqlite3WalCheckpoint() calls xUnfetch(file, 0, NULL) right after it found the header changed, and
- * walCheckpoint() asks for READ 0 exclusively right before it writes pages (SQLite 3.40.1, wal.c).
+ * walCheckpoint() asks for READ 1 exclusively if that mark stands before the end of the log, and
+ * for READ 0 right before it writes pages (SQLite 3.40.1, wal.c).
  */
 #include "lib/wal_shim.h"
 
@@ -21,6 +22,7 @@ struct shim_file {
 
 static const struct wal_shim_hooks *armed;
 static bool header_done;
+static bool mark_done;
 static bool backfill_done;
 static bool syncs_fail;
 static sqlite3_vfs vfs;
@@ -36,6 +38,14 @@ static void on_header_read(void)
         return;
     header_done = true;
     armed->header_read(armed->ctx);
+}
+
+static void on_mark(void)
+{
+    if (armed == NULL || armed->before_mark == NULL || mark_done)
+        return;
+    mark_done = true;
+    armed->before_mark(armed->ctx);
 }
 
 static void on_backfill(void)
@@ -102,6 +112,8 @@ static int shim_shm_map(sqlite3_file *f, int region, int len, int extend, void v
 }
 static int shim_shm_lock(sqlite3_file *f, int lock, int n, int flags)
 {
+    if (lock == WALINDEX_LOCK_READ(1) && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE))
+        on_mark();
     if (lock == WALINDEX_LOCK_READ(0) && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE))
         on_backfill();
     return real_of(f)->pMethods->xShmLock(real_of(f), lock, n, flags);
@@ -182,6 +194,7 @@ void wal_shim_arm(const struct wal_shim_hooks *hooks)
 {
     armed = hooks;
     header_done = false;
+    mark_done = false;
     backfill_done = false;
 }
 
@@ -192,5 +205,5 @@ void wal_shim_fail_syncs(bool fail)
 
 int wal_shim_calls(void)
 {
-    return (header_done ? 1 : 0) + (backfill_done ? 1 : 0);
+    return (header_done ? 1 : 0) + (mark_done ? 1 : 0) + (backfill_done ? 1 : 0);
 }

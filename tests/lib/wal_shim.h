@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * wal_shim.h - a VFS over SQLite's own, for an application in a test: a connection that uses it can
- * be stopped at two moments of a checkpoint, so that others act in between; and the syncs of its
+ * be stopped at three moments of a checkpoint, so that others act in between; and the syncs of its
  * -wal can be made to fail, so that a transaction is in the file and was never committed.
  *
  * One thread; hooks are called in the thread of the checkpoint and may use other connections.
@@ -15,6 +15,9 @@ struct wal_shim_hooks {
     void *ctx;
     /* The wal-index header was read and found changed, and nothing was done with it yet. */
     void (*header_read)(void *ctx);
+    /* It has seen that the first mark stands before the end of the log, and is about to ask for it.
+     */
+    void (*before_mark)(void *ctx);
     /* READ 0 is about to be asked for exclusively: now pages would be written. */
     void (*before_backfill)(void *ctx);
 };

@@ -197,6 +197,14 @@ static void find_mark(void *ctx, const struct lock_line *l)
                                   covers(l, WALINDEX_LOCK_READ(1), WALINDEX_LOCK_READ(4)));
 }
 
+bool companions_checkpointer_waits(const struct companions *c)
+{
+    struct holders h = {0};
+
+    return each_lock(&c->shm, find_holders, &h) && h.write_pid > 0 && h.write_pid == h.ckpt_pid &&
+           h.write_pid != getpid();
+}
+
 bool companions_checkpointer_holds_write(const struct companions *c)
 {
     int pid = 0;

@@ -44,6 +44,10 @@ const char *companions_difference(const struct companions *a, const struct compa
  */
 enum hf_code companions_keep_owner(const char *db_path, struct hf_err *err) HF_MUST_CHECK;
 
+/* Another process holds both the WRITE and the CKPT lock of this wal-index: most likely it is at a
+ * FULL, RESTART or TRUNCATE checkpoint. False also where /proc/locks does not tell. */
+bool companions_checkpointer_waits(const struct companions *c);
+
 /*
  * One connection of another process holds both the WRITE and the CKPT lock of this wal-index: it is
  * at a FULL, RESTART or TRUNCATE checkpoint (ADR 0004). Locks tell of processes only; but a

@@ -274,6 +274,19 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
     return hf_err_set(err, HF_BUSY, "the database changes too fast to see which lock a reader got");
 }
 
+enum hf_code conn_offer_last_mark(struct conn *c, const struct walindex *index, struct hf_err *err)
+{
+    const sqlite3_io_methods *m = c->file->pMethods;
+    const int lock = WALINDEX_LOCK_READ(WALINDEX_LAST_MARK);
+
+    hf_assert(!c->reading && c->shm != NULL);
+    if (m->xShmLock(c->file, lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) != SQLITE_OK)
+        return hf_err_set(err, HF_BUSY, "the last mark is in use");
+    walindex_set_last_mark(c->shm, index->end.frame);
+    (void)m->xShmLock(c->file, lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    return HF_OK;
+}
+
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err)
 {
     const int rc = sqlite3_wal_checkpoint_v2(c->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);

@@ -20,9 +20,9 @@
 struct conn {
     sqlite3 *db; /* NULL: not open */
     sqlite3_stmt *touch;
-    sqlite3_file *file;       /* the database file, as SQLite opened it */
-    const volatile void *shm; /* the wal-index; NULL before the first conn_begin() */
-    bool reading;             /* in a read transaction */
+    sqlite3_file *file; /* the database file, as SQLite opened it */
+    volatile void *shm; /* the wal-index; NULL before the first conn_begin() */
+    bool reading;       /* in a read transaction */
 };
 
 /* How the reader that a connection holds stands in the way of others. */
@@ -73,6 +73,14 @@ enum hf_code conn_walindex_recovered(struct conn *c, struct walindex *ret,
  */
 enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold *ret_hold,
                               struct walindex *ret_index, struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * The next reader that begins while nothing new is committed takes the last mark, whichever marks
+ * stand at the end of the log as well (ADR 0005). The connection is in no transaction; another one
+ * of ours holds a mark at `index`. HF_BUSY: somebody reads by the last mark.
+ */
+enum hf_code conn_offer_last_mark(struct conn *c, const struct walindex *index,
+                                  struct hf_err *err) HF_MUST_CHECK;
 
 /* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;

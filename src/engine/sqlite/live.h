@@ -82,6 +82,7 @@ struct live {
     int64_t locked_us;          /* the write lock was last tried for */
     struct walindex resting_at; /* the wal-index's header when we came to rest */
     bool resting;
+    bool waited_for;   /* an application's checkpoint was seen to wait, nothing being new */
     bool rest_noted;   /* of this rest */
     bool clock_behind; /* the clock stands before the last segment's time; told once */
 };

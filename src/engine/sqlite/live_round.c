@@ -6,6 +6,7 @@
 #include "engine/sqlite/rest_note.h"
 
 #define FILES_CHECK_US         1000000
+#define WAITED_FOR_MS          5 /* to the next round, while somebody waits for us */
 #define SEAL_EVERY_US          1000000
 #define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
 #define SEAL_TRIES             3
@@ -80,6 +81,22 @@ static enum hf_code capture_until(struct live *l, const struct walindex *index,
 }
 
 /*
+ * C5: all is captured, and a checkpoint waits. A second look means that it may wait for the mark on
+ * which we are, although that stands at the end of the log: then the next reader is to be on
+ * another one (ADR 0005).
+ */
+static void watch_checkpointer(struct live *l, const struct walindex *index)
+{
+    const bool waits = l->hold == CONN_HOLD_MARK && index->end.frame == l->from.frame &&
+                       companions_checkpointer_waits(&l->files);
+    struct hf_err ignored;
+
+    if (waits && l->waited_for)
+        (void)!conn_offer_last_mark(live_other(l), index, &ignored);
+    l->waited_for = waits;
+}
+
+/*
  * C2: a newer reader, capture if it is time to, and hand over. If the newer reader got lock 0,
  * capture comes first whether it is time or not: on lock 0 the frames are no longer held.
  */
@@ -103,6 +120,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
         return rc;
     }
     live_hand_over(l, hold);
+    watch_checkpointer(l, &index);
     round->looked = true;
     round->current = index.end.frame == l->from.frame;
     return HF_OK;
@@ -324,6 +342,8 @@ enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_
             return HF_OK;
         }
     }
+    if (l->waited_for && !l->resting)
+        round->wait_ms = WAITED_FOR_MS;
     round->resting = l->resting;
     round->current = round->current || l->resting;
     round->looked = round->looked || l->resting;

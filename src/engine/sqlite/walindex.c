@@ -8,7 +8,8 @@
 #include "base/bytes.h"
 
 #define TRIES_MAX       100
-#define BACKFILL_OFFSET 96 /* behind both copies */
+#define BACKFILL_OFFSET 96  /* behind both copies */
+#define MARKS_OFFSET    100 /* aReadMark[] */
 
 static uint32_t native32(const uint8_t *p)
 {
@@ -76,6 +77,13 @@ static bool read_once(const volatile uint8_t *shm, struct walindex *ret)
             },
     };
     return true;
+}
+
+void walindex_set_last_mark(volatile void *shm, uint32_t frame)
+{
+    volatile uint32_t *marks = (volatile uint32_t *)((volatile uint8_t *)shm + MARKS_OFFSET);
+
+    marks[WALINDEX_LAST_MARK] = frame; /* in the machine's byte order, as all of it */
 }
 
 bool walindex_read(const volatile void *shm, struct walindex *ret)

@@ -20,6 +20,7 @@
 #define WALINDEX_LOCK_CKPT    1
 #define WALINDEX_LOCK_READ(i) (3 + (i))
 #define WALINDEX_LOCK_BYTE    120
+#define WALINDEX_LAST_MARK    4
 
 struct walindex {
     uint32_t version;
@@ -32,6 +33,10 @@ struct walindex {
 /* Copy the header out of `shm`; false if both its copies did not agree within a few tries, or its
  * checksum is wrong: a writer is at it, or it must be recovered. */
 bool walindex_read(const volatile void *shm, struct walindex *ret);
+
+/* Let the last mark stand at this frame. Only under its exclusive lock, and while another mark or
+ * lock 0 is held, so that the frame stays one of the log. */
+void walindex_set_last_mark(volatile void *shm, uint32_t frame);
 
 /* The same commit of the same generation. */
 bool walindex_same(const struct walindex *a, const struct walindex *b);

@@ -7,6 +7,7 @@
  * that the segments lead to is compared, page by page, with what SQLite itself says the database
  * is.
  */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "lib/capture_book.h"
@@ -39,6 +40,115 @@ static void a_snapshot_and_what_follows_restore(void **state)
     same_now(b, app);
     (void)sqlite3_close(app);
     book_free(b);
+}
+
+/* Takes TXID 1 for a book that has gone on without it. */
+struct late_taker {
+    struct hf_taker taker; /* first, so that the pointers convert */
+    struct hf_sink sink;
+    struct book *book;
+    bool committed;
+};
+
+static enum hf_code late_write(struct hf_sink *sink, struct hf_slice data, struct hf_err *err)
+{
+    struct late_taker *t =
+        (struct late_taker *)(void *)((char *)sink - offsetof(struct late_taker, sink));
+
+    (void)err;
+    hf_buf_append(&t->book->segments[0], data.ptr, data.len);
+    return HF_OK;
+}
+
+static enum hf_code late_begin(struct hf_taker *taker, const struct hf_seg_info *info,
+                               struct hf_sink **ret, struct hf_err *err)
+{
+    struct late_taker *t = (struct late_taker *)taker;
+
+    (void)err;
+    assert_int_equal(info->max_txid, 1);
+    hf_buf_reset(&t->book->segments[0]);
+    t->book->infos[0] = *info;
+    *ret = &t->sink;
+    return HF_OK;
+}
+
+static enum hf_code late_commit(struct hf_taker *taker, struct hf_err *err)
+{
+    struct late_taker *t = (struct late_taker *)taker;
+
+    (void)err;
+    t->committed = true;
+    return HF_OK;
+}
+
+static void late_abort(struct hf_taker *taker)
+{
+    (void)taker;
+}
+
+/* Whatever comes between the two halves of a snapshot, and however often the second one is tried,
+ * TXID 1 is the database as it was, and what follows follows. */
+static void what_is_committed_while_a_snapshot_waits_is_captured(void **state)
+{
+    static const char *const meanwhile[] = {
+        "INSERT INTO t(b) VALUES(randomblob(50000))",
+        "UPDATE t SET b=randomblob(300)",
+        "DELETE FROM t WHERE a % 2 = 0",
+        "PRAGMA wal_checkpoint(PASSIVE)",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "VACUUM",
+    };
+
+    (void)state;
+    for (int on_zero = 0; on_zero < 2; on_zero++) {
+        struct book *b = book_new();
+        sqlite3 *app = book_app(b, "PRAGMA page_size=1024");
+        struct late_taker late = {
+            .taker = {.begin = late_begin, .commit = late_commit, .abort = late_abort},
+            .sink.write = late_write,
+            .book = b,
+        };
+        enum hf_live_need need;
+        hf_stop_flag stop = true;
+        bool lost;
+        struct hf_err err;
+
+        book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+        for (int i = 0; i < 20; i++)
+            book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+        if (on_zero)
+            book_exec(app, "PRAGMA wal_checkpoint(PASSIVE)");
+        (void)sqlite3_busy_timeout(app, 0);
+        book_open(b);
+        hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
+        hf_must(b->live->ops->snapshot(b->live, &err), &err);
+        struct hf_buf first = book_live_image(app);
+
+        b->count = 1;
+        for (size_t i = 0; i < HF_ARRAY_LEN(meanwhile); i++) {
+            (void)sqlite3_exec(app, meanwhile[i], NULL, NULL, NULL);
+            (void)book_round(b, true);
+            if (i == 3)
+                assert_int_equal(b->live->ops->give_snapshot(b->live, &late.taker, &stop, &err),
+                                 HF_CANCELED);
+        }
+        assert_false(late.committed);
+        hf_must(b->live->ops->give_snapshot(b->live, &late.taker, NULL, &err), &err);
+        assert_true(late.committed);
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(3000))");
+        book_settle(b);
+
+        struct hf_buf restored = book_image(b, 1);
+
+        book_same(&restored, &first, 1024);
+        same_now(b, app);
+        assert_true(b->count > 4);
+        hf_buf_done(&restored);
+        hf_buf_done(&first);
+        (void)sqlite3_close(app);
+        book_free(b);
+    }
 }
 
 static void each_kind_of_checkpoint_by_the_application_is_followed(void **state)
@@ -263,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_and_what_follows_restore),
+        cmocka_unit_test(what_is_committed_while_a_snapshot_waits_is_captured),
         cmocka_unit_test(each_kind_of_checkpoint_by_the_application_is_followed),
         cmocka_unit_test(shrinking_and_growing_again_is_followed),
         cmocka_unit_test(a_killed_capture_goes_on_by_the_log_alone),
