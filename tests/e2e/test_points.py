@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every restore point of a run is a state that the database had, at the time it is asked for.
+"""Every restore point of a run is a state that the database had, at the time it is asked for, and
+a time of which nothing is known is never answered as if it were.
 
 Goal:   restore --txid N is a state after some commit, and grows with N; restore --timestamp T holds
         everything committed before T less the capture interval, and nothing committed after T.
 Method: writers log each commit with its wall time; the model knows what the database contained
-        after each. TXIDs and times are sampled at random, and the ends are always among them.
+        after each. TXIDs and times are sampled at random, and the ends are always among them. For
+        the gap, the archiver is stopped while the application goes on and closes its log.
 """
 import lib
 
@@ -64,6 +66,62 @@ class Points(lib.Case):
                             f"{lib.rfc3339(when)} holds a commit from after it")
             last = seq
         self.report(f"{len(moments)} moments in {end - first:.1f} s")
+
+
+class Gap(lib.Case):
+    def setUp(self):
+        super().setUp()
+        self.create()
+        self.states = {}  # what the database held at the TXIDs on both sides of the gap
+        self.follow_to_the_end()
+        self.first = self.head()
+        lib.touch(self.db)  # nobody follows, and the last connection closes the log behind it
+        self.follow_to_the_end()
+        self.second = self.head()
+        self.assertEqual(self.second, self.first + 1)
+
+    def follow_to_the_end(self):
+        archiver = self.start_archiver()
+        if not self.states:
+            lib.touch(self.db)
+        self.wait_archived(archiver)
+        archiver.stop()
+        self.states[self.head()] = lib.image(self.db)
+
+    def restore_json(self, *target, expect=0):
+        out = self.new_path()
+        done = self.hf("restore", self.url, "-o", out, "--json", "--no-progress", *target,
+                       expect=expect)
+        return done.partition, lib.image(out)
+
+    def ends(self):
+        """The times of both TXIDs, as text."""
+        ends = []
+        for txid in (self.first, self.second):
+            said, image = self.restore_json("--txid", str(txid))
+            self.assertEqual(image, self.states[txid])
+            self.assertNotIn("gap", said)
+            ends.append(said["time"])
+        return ends
+
+    def test_a_time_inside_gives_what_was_before_says_so_and_is_status_1(self):
+        begin, end = self.ends()
+        inside = (lib.from_rfc3339(begin) + lib.from_rfc3339(end)) / 2
+        gap = {"from": begin, "to": end, "from_txid": self.first, "to_txid": self.second}
+        for when in (inside, lib.from_rfc3339(begin) + 0.0011, lib.from_rfc3339(end) - 0.0009):
+            said, image = self.restore_json("--timestamp", lib.rfc3339(when), expect=1)
+            self.assertEqual(image, self.states[self.first])
+            self.assertEqual(said["txid"], self.first)
+            self.assertEqual(said["gap"], gap)
+        done = self.hf("restore", self.url, "-o", self.new_path(), "--no-progress", "--timestamp",
+                       lib.rfc3339(inside), expect=1)
+        for words in (begin, end, f"--txid {self.first}", f"--txid {self.second}",
+                      "nothing was captured"):
+            self.assertIn(words, done.out)
+        for when, txid in ((begin, self.first), (end, self.second)):
+            said, image = self.restore_json("--timestamp", when)
+            self.assertEqual(image, self.states[txid])
+            self.assertNotIn("gap", said)
 
 
 if __name__ == "__main__":
