@@ -16,33 +16,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-static enum hf_code read_header(struct planner *p, const struct hf_segment *segment,
-                                struct hf_seg_info *ret_info, struct hf_err *err)
-{
-    HF_AUTO_BUF header = {0};
-    char key[HF_KEY_MAX + 1];
-    enum hf_code rc;
-
-    hf_archive_segment_key(p->archive, segment, key);
-    rc = hf_store_get(p->archive->store, key, 0, p->codec->header_bytes, &header, NULL, err);
-    if (rc == HF_NOT_FOUND)
-        return hf_err_set(err, HF_HOLE, "%s was listed and is gone", key);
-    if (rc != HF_OK)
-        return rc;
-    if (header.len < p->codec->header_bytes)
-        return hf_err_set(err, HF_DAMAGE, "%s has %zu bytes, too few for a segment's header", key,
-                          header.len);
-    rc = p->codec->info(hf_buf_slice(&header), ret_info, err);
-    if (rc != HF_OK)
-        return hf_err_wrap(err, "%s", key);
-    if (ret_info->min_txid != segment->min_txid || ret_info->max_txid != segment->max_txid)
-        return hf_err_set(err, HF_DAMAGE,
-                          "%s does not hold what its name says: its header is of TXID %" PRIu64
-                          " to %" PRIu64,
-                          key, ret_info->min_txid, ret_info->max_txid);
-    return HF_OK;
-}
-
 static bool is_same(const struct hf_segment *a, const struct hf_segment *b)
 {
     return a->level == b->level && a->min_txid == b->min_txid && a->max_txid == b->max_txid;
@@ -60,7 +33,7 @@ enum hf_code planner_header(struct planner *p, const struct hf_segment *segment,
             return HF_OK;
         }
     }
-    rc = read_header(p, segment, &info, err);
+    rc = hf_segment_read_info(p->archive, p->codec, segment, &info, err);
     if (rc != HF_OK)
         return rc;
     p->headers = hf_realloc(p->headers, p->headers_count + 1, sizeof(*p->headers));

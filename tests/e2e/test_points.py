@@ -104,6 +104,39 @@ class Gap(lib.Case):
             ends.append(said["time"])
         return ends
 
+    def test_the_gap_is_listed_and_is_no_fault_of_the_archive(self):
+        begin, end = self.ends()
+        gap = {"from": begin, "to": end, "from_txid": self.first, "to_txid": self.second}
+        self.assertEqual(self.assert_whole()["gaps"], [gap])
+        row = rf" +{begin} +{end} +{self.first} +{self.second}"
+        self.assertRegex(self.hf("list", self.url).out, rf"captured in between:\n.*\n{row}\n")
+
+    def test_a_record_without_its_segment_is_no_gap(self):
+        folder = f"{self.store}/holdfast/catch-ups"
+        (name,) = lib.os.listdir(folder)
+        for txid in (self.first, self.second + 1):  # an ordinary one; and one that never came
+            lib.shutil.copy(f"{folder}/{name}", f"{folder}/{txid:016x}")
+        gaps = self.assert_whole()["gaps"]
+        self.assertEqual([g["to_txid"] for g in gaps], [self.second])
+
+    def test_a_catch_up_waits_for_its_record_and_a_kill_between_changes_no_time(self):
+        _, end = self.ends()
+        folder = f"{self.store}/holdfast/catch-ups"
+        lib.touch(self.db)
+        lib.os.rename(folder, self.path("aside"))
+        with open(folder, "w", encoding="utf-8"):
+            pass  # in the way of every record
+        archiver = self.start_archiver()
+        archiver.wait_log("catch-ups")
+        archiver.kill()
+        self.assertEqual(self.head(), self.second)
+        lib.os.unlink(folder)
+        lib.os.rename(self.path("aside"), folder)
+        self.follow_to_the_end()
+        last = self.assert_whole()["gaps"][-1]
+        self.assertEqual((last["from"], last["from_txid"]), (end, self.second))
+        self.assertEqual(last["to"], self.restore_json("--txid", str(self.second + 1))[0]["time"])
+
     def test_a_time_inside_gives_what_was_before_says_so_and_is_status_1(self):
         begin, end = self.ends()
         inside = (lib.from_rfc3339(begin) + lib.from_rfc3339(end)) / 2
