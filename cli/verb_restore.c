@@ -193,7 +193,9 @@ const struct hf_verb hf_verb_restore = {
         "root, and durable. A hole in the archive is an error, never an older database. If nothing "
         "was captured around TIME, because no archiver followed the database, the state before is "
         "restored, the gap told, and the exit status 1; so it is where the archiver's clock was "
-        "set back and TIME may mean a later state.\n\n"
+        "set back and TIME may mean a later state. The file is its owner's alone (mode 0600); with "
+        "--force it has the mode of the file that it replaces, and its owner where that is "
+        "allowed.\n\n"
         "A table's partitions are restored to DIR/PARTITION, each at its last capture at or before "
         "TIME, also when the original databases are gone; how far the captures lie apart is "
         "told.",

@@ -16,7 +16,7 @@
 
 #define DIGEST_PAGE_BYTES_MAX 32   /* beside the pages, while it is made */
 #define OUT_NAME_SHOWN_MAX    128  /* bytes of it in temporary names, so that these fit NAME_MAX */
-#define OUT_MODE              0666 /* less the umask, as for any file an application makes */
+#define OUT_MODE              0600 /* no less private than any database it can come from */
 
 struct place {
     const struct hf_restore_options *o;
@@ -154,6 +154,23 @@ static enum hf_code rebuild(struct place *p, struct hf_rebuild_report *report, s
     return rc;
 }
 
+/* What is about to be replaced lends its mode, owner and group; nothing is there: nothing to do. */
+static enum hf_code keep_access(const struct place *p, struct hf_err *err)
+{
+    const struct hf_restore_options *o = p->o;
+    HF_AUTO_FILE *f = NULL;
+    struct hf_stat old;
+    enum hf_code rc = hf_fs_stat(o->fs, o->out_path, &old, err);
+
+    if (rc == HF_NOT_FOUND)
+        return HF_OK;
+    if (rc == HF_OK)
+        rc = hf_fs_open(o->fs, p->pages, HF_OPEN_WRITE, 0, &f, err);
+    if (rc == HF_OK)
+        rc = hf_file_set_access(f, &old, err);
+    return rc != HF_OK ? rc : hf_file_sync(f, err);
+}
+
 /* The whole and durable file gets its name: the only step that anybody sees. */
 static enum hf_code publish(const struct place *p, struct hf_err *err)
 {
@@ -161,6 +178,10 @@ static enum hf_code publish(const struct place *p, struct hf_err *err)
     enum hf_code rc;
 
     rc = check_out(p, err);
+    if (rc != HF_OK)
+        return rc;
+    if (o->force)
+        rc = keep_access(p, err);
     if (rc != HF_OK)
         return rc;
     if (o->force)

@@ -24,7 +24,9 @@ struct hf_restore_options {
 };
 
 /*
- * The database at out_path is the partition at the target, durable. Codes as hf_rebuild(), and
+ * The database at out_path is the partition at the target, durable. It is its owner's alone (mode
+ * 0600); one that was replaced keeps its mode, and owner and group as far as they can be given.
+ * Codes as hf_rebuild(), and
  * HF_USAGE  out_path exists (and !force), or a -wal or -journal lies beside it, which SQLite would
  *           take for its own; the message says what to do.
  * HF_FULL   no space; nothing is left behind.

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/archive_maker.h"
 #include "lib/fixture.h"
@@ -127,20 +128,54 @@ static void every_restore_point_is_published_alone(void **state)
     fixture_done(&f);
 }
 
-static void the_file_is_its_callers_by_umask(void **state)
+static void the_file_is_its_owners_alone_whatever_the_umask(void **state)
 {
-    struct fixture f;
-    struct stat st;
-    const mode_t before = umask(027);
+    static const mode_t masks[] = {0, 022, 077};
 
     (void)state;
-    fixture_init(&f);
-    hf_must(restore(&f), &f.err);
-    assert_int_equal(stat(f.out, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0640);
-    assert_int_equal(st.st_nlink, 1);
-    (void)umask(before);
-    fixture_done(&f);
+    for (size_t i = 0; i < HF_ARRAY_LEN(masks); i++) {
+        struct fixture f;
+        struct stat st;
+        const mode_t before = umask(masks[i]);
+
+        fixture_init(&f);
+        f.options.force = i == 1; /* where there is nothing to replace */
+        hf_must(restore(&f), &f.err);
+        assert_int_equal(stat(f.out, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_nlink, 1);
+        (void)umask(before);
+        fixture_done(&f);
+    }
+}
+
+static void a_replaced_file_lends_its_mode_and_owner(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0664, 0400};
+    const bool is_root = geteuid() == 0;
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(modes); i++) {
+        struct fixture f;
+        struct stat st;
+        const mode_t before = umask(077);
+
+        fixture_init(&f);
+        put_file(&f, "", "mine");
+        if (is_root)
+            assert_int_equal(chown(f.out, 65534, 65533), 0);
+        assert_int_equal(chmod(f.out, modes[i]), 0);
+        f.options.force = true;
+        hf_must(restore(&f), &f.err);
+        maker_assert_file(&f.m, TXIDS, f.out);
+        assert_int_equal(stat(f.out, &st), 0);
+        assert_int_equal(st.st_mode & 07777, modes[i]);
+        assert_int_equal(st.st_uid, is_root ? 65534 : geteuid());
+        assert_int_equal(st.st_gid, is_root ? 65533 : getegid());
+        assert_int_equal(files_count(&f), 1);
+        (void)umask(before);
+        fixture_done(&f);
+    }
 }
 
 static void an_existing_output_is_replaced_only_by_force(void **state)
@@ -261,7 +296,8 @@ static void whatever_call_fails_there_is_no_output_or_the_whole_one(void **state
     } cases[] = {
         {FS_WRITE | FS_TRUNCATE, true, HF_FULL},
         {FS_WRITE, false, HF_FULL},
-        {FS_OPEN | FS_RENAME | FS_LINK | FS_SYNC | FS_SYNC_DIR | FS_STAT | FS_SPACE | FS_READ,
+        {FS_OPEN | FS_RENAME | FS_SET_ACCESS | FS_LINK | FS_SYNC | FS_SYNC_DIR | FS_STAT |
+             FS_SPACE | FS_READ,
          false, HF_IO},
     };
 
@@ -374,7 +410,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_restore_point_is_published_alone),
-        cmocka_unit_test(the_file_is_its_callers_by_umask),
+        cmocka_unit_test(the_file_is_its_owners_alone_whatever_the_umask),
+        cmocka_unit_test(a_replaced_file_lends_its_mode_and_owner),
         cmocka_unit_test(an_existing_output_is_replaced_only_by_force),
         cmocka_unit_test(what_sqlite_would_take_for_its_own_is_refused_even_by_force),
         cmocka_unit_test(an_output_that_cannot_be_is_told_before_anything_is_read),
