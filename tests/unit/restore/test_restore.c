@@ -265,6 +265,17 @@ static enum hf_code little_space(struct hf_fs *fs, const char *path, uint64_t *r
     return HF_OK;
 }
 
+/* The message has the output and the bytes that it takes: pages, and 32 bytes a page of hashes. */
+static void assert_needs(struct fixture *f)
+{
+    char bytes[64];
+
+    (void)snprintf(bytes, sizeof(bytes), "%" PRIu32 " bytes",
+                   f->m.states[TXIDS].pages_count * (512 + 32));
+    assert_non_null(strstr(f->err.text, bytes));
+    assert_non_null(strstr(f->err.text, f->out));
+}
+
 static void too_little_space_is_told_with_both_numbers_before_anything_is_made(void **state)
 {
     struct fixture f;
@@ -276,8 +287,11 @@ static void too_little_space_is_told_with_both_numbers_before_anything_is_made(v
     ops = *hf_fs_system()->ops;
     ops.space = little_space;
     f.options.fs = &fs;
+    (void)store_mem_requests_take(f.store);
     assert_int_equal(restore(&f), HF_FULL);
+    assert_true(store_mem_requests_take(f.store).get <= 2); /* the last header, and the owner */
     assert_non_null(strstr(f.err.text, " 100 bytes free"));
+    assert_needs(&f);
     char pages[64];
 
     (void)snprintf(pages, sizeof(pages), "%" PRIu32 " pages of 512", f.m.states[TXIDS].pages_count);
@@ -338,6 +352,36 @@ static void whatever_call_fails_there_is_no_output_or_the_whole_one(void **state
         }
         assert_true(failures > 10);
     }
+}
+
+/* Others fill the disk while the restore runs. */
+static void a_disk_that_fills_up_is_told_with_what_is_needed(void **state)
+{
+    struct fixture f;
+    uint64_t failures = 0;
+
+    (void)state;
+    for (uint64_t at = 1;; at++) {
+        enum hf_code rc;
+
+        fixture_init(&f);
+        fs_fault_arm(&f.fs, (struct fs_fault_plan){.kinds = FS_WRITE | FS_TRUNCATE | FS_SYNC,
+                                                   .fail_at = at,
+                                                   .from_then_on = true,
+                                                   .code = HF_FULL});
+        rc = restore(&f);
+        fs_fault_disarm(&f.fs);
+        if (rc == HF_OK)
+            break;
+        assert_int_equal(rc, HF_FULL);
+        assert_needs(&f);
+        assert_non_null(strstr(f.err.text, "free at the beginning"));
+        assert_int_equal(files_count(&f), 0);
+        failures++;
+        fixture_done(&f);
+    }
+    assert_true(failures > 5);
+    fixture_done(&f);
 }
 
 static void damage_leaves_nothing_behind(void **state)
@@ -418,6 +462,7 @@ int main(void)
         cmocka_unit_test(the_longest_name_can_be_restored_to),
         cmocka_unit_test(too_little_space_is_told_with_both_numbers_before_anything_is_made),
         cmocka_unit_test(whatever_call_fails_there_is_no_output_or_the_whole_one),
+        cmocka_unit_test(a_disk_that_fills_up_is_told_with_what_is_needed),
         cmocka_unit_test(damage_leaves_nothing_behind),
         cmocka_unit_test(what_came_meanwhile_is_left_as_it_is),
         cmocka_unit_test(stopping_leaves_nothing_behind),
