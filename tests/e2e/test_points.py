@@ -47,8 +47,8 @@ class Points(lib.Case):
         self.report(f"{len(chosen)} of {self.head()} TXIDs, {len(self.history)} commits")
 
     def test_each_timestamp_has_all_that_was_committed_before_and_nothing_from_after(self):
-        first = lib.from_rfc3339(self.hf("list", self.url, "--json").partition["snapshots"][0]
-                                 ["time"])
+        listed = self.hf("list", self.url, "--json").partition
+        first = lib.from_rfc3339(listed["snapshots"][0]["time"])
         end = self.history.commits[-1].after
         moments = [self.random.uniform(first, end) for _ in range(POINTS)]
         # The very commits, too: just before and just after one of them.
@@ -56,11 +56,17 @@ class Points(lib.Case):
             moments += [c.before, c.after]
         last = 0
         for when in sorted(max(first, m) for m in moments):
-            seq = self.history.check(self.restore("--timestamp", lib.rfc3339(when)))
+            # Where the archiver lost the log, on a loaded machine, it says so, and only there.
+            lost = any(g["from"] < lib.rfc3339(when) < g["to"] for g in listed["gaps"])
+            out = self.new_path()
+            self.hf("restore", self.url, "-o", out, "--no-progress", "--timestamp",
+                    lib.rfc3339(when), expect=int(lost))
+            seq = self.history.check(out)
             self.assertGreaterEqual(seq, last, f"{lib.rfc3339(when)} is older than one before it")
-            self.assertGreaterEqual(
-                seq, self.history.last_before(when - CAPTURE_S - SLACK_S),
-                f"{lib.rfc3339(when)} lacks commits from before it")
+            if not lost:
+                self.assertGreaterEqual(
+                    seq, self.history.last_before(when - CAPTURE_S - SLACK_S),
+                    f"{lib.rfc3339(when)} lacks commits from before it")
             # Times are told in whole ms, so a capture in the same ms still counts.
             self.assertLess(seq, self.history.first_after(int(when * 1000) / 1000 + 0.001),
                             f"{lib.rfc3339(when)} holds a commit from after it")
