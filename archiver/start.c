@@ -273,6 +273,7 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.archived_txid = head.head_txid;
     p->guarded.status.captured_txid = local_txid(p);
+    p->guarded.status.archived_ms = 0; /* not known if the spool goes on behind it */
     if (local_txid(p) == head.head_txid)
         p->guarded.status.archived_ms = p->live->ops->state(p->live)->time_ms;
     (void)pthread_mutex_unlock(&p->mutex);

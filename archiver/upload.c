@@ -8,9 +8,12 @@
  * 3. Level-0 keys are created only if absent. On a conflict the object is looked at: the same bytes
  *    are our own past; a newer epoch means that we are fenced; anything else is another past of
  *    ours, and the local state is made anew from the archive.
+ * 4. A catch-up is put only after the record of it, so no gap goes unlisted.
  */
 #include <inttypes.h>
 
+#include "archive/catchups.h"
+#include "archive/plan.h"
 #include "archiver/partition.h"
 #include "base/log.h"
 
@@ -109,6 +112,41 @@ static enum hf_code check_body(struct partition *p, struct hf_slice body, struct
     return rc;
 }
 
+/* The time of the TXID that was archived last; after a start with a full spool it is looked up. */
+static enum hf_code time_archived(struct partition *p, uint64_t txid, int64_t *ret,
+                                  struct hf_err *err)
+{
+    const struct hf_target target = {.kind = HF_TARGET_TXID, .txid = txid};
+    HF_AUTO_PLAN *plan = NULL;
+
+    (void)pthread_mutex_lock(&p->mutex);
+    const int64_t known_ms = p->guarded.status.archived_txid == txid ? p->guarded.status.archived_ms
+                                                                     : 0;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    *ret = known_ms;
+    if (known_ms != 0)
+        return HF_OK;
+    const enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &target, &plan, err);
+
+    if (rc == HF_OK)
+        *ret = plan->time_ms;
+    return rc;
+}
+
+/* Before a catch-up is put the archive is told of the gap in front of it (ADR 0033). */
+static enum hf_code note_gap(struct partition *p, const struct hf_seg_info *info,
+                             struct hf_err *err)
+{
+    int64_t from_ms = 0;
+    enum hf_code rc;
+
+    if (!info->catchup)
+        return HF_OK;
+    rc = time_archived(p, info->min_txid - 1, &from_ms, err);
+    return rc != HF_OK ? rc : hf_catchup_put(&p->archive, info, from_ms, err);
+}
+
 static enum hf_code upload_first(struct partition *p, struct hf_err *err)
 {
     const uint64_t txid = spool_first(p->spool);
@@ -122,6 +160,8 @@ static enum hf_code upload_first(struct partition *p, struct hf_err *err)
         rc = spool_read(p->spool, txid, &body, err);
     if (rc == HF_OK)
         rc = check_body(p, hf_buf_slice(&body), &info, err);
+    if (rc == HF_OK)
+        rc = note_gap(p, &info, err);
     if (rc != HF_OK)
         return rc;
     hf_archive_segment_key(&p->archive, &segment, key);

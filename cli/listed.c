@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * listed.c - read what an archive has: one listing, and the headers at the ends of sections,
- * because only a header knows its segment's time.
+ * because only a header knows its segment's time; gaps by their records.
  */
 #include "cli/listed.h"
 
@@ -138,6 +138,9 @@ enum hf_code hf_listed_read(const struct hf_session *s, const struct hf_places *
     if (rc == HF_OK)
         rc = read_snapshots(s, ret, err);
     if (rc == HF_OK)
+        rc = hf_catchups_list(&ret->archive, s->engine->codec, &ret->all, HF_LISTED_GAPS_MAX,
+                              &ret->gaps, err);
+    if (rc == HF_OK)
         rc = read_owner(ret, err);
     if (rc != HF_OK)
         return rc;
@@ -151,6 +154,7 @@ void hf_listed_done(struct hf_listed *l)
     hf_seg_list_done(&l->all);
     hf_spans_done(&l->spans);
     hf_sections_done(&l->sections);
+    hf_gaps_done(&l->gaps);
     hf_free(l->parts);
     hf_free(l->holes);
     hf_free(l->snapshots);

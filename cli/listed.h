@@ -5,6 +5,7 @@
 #ifndef HF_CLI_LISTED_H
 #define HF_CLI_LISTED_H
 
+#include "archive/catchups.h"
 #include "archive/owner.h"
 #include "archive/spans.h"
 #include "cli/places.h"
@@ -13,6 +14,8 @@
 
 #define HF_LISTED_HEADERS_MAX 500 /* then times are the store's, which are hints */
 
+#define HF_LISTED_GAPS_MAX 250 /* of the newest; two requests each */
+
 struct hf_listed {
     struct hf_archive archive;
     struct hf_seg_list all;
@@ -20,6 +23,7 @@ struct hf_listed {
     struct hf_sections sections;
     struct hf_timeline_part *parts; /* times of sections.items[i] */
     struct hf_timeline_part *holes; /* times on both sides of spans.holes[i] */
+    struct hf_gaps gaps;            /* in which nothing was captured, and yet nothing is missing */
     struct hf_segment *snapshots;   /* by TXID */
     int64_t *snapshots_ms;
     size_t snapshots_count;

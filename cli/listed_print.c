@@ -2,6 +2,7 @@
 /* listed_print.c - what an archive has, as text and as JSON. */
 #include <inttypes.h>
 
+#include "cli/gaps.h"
 #include "cli/listed.h"
 #include "cli/text.h"
 
@@ -102,6 +103,7 @@ void hf_listed_json(const struct hf_listed *l, json_t *object)
     snapshots_json(l, object);
     levels_json(l, object);
     holes_json(l, object);
+    hf_gaps_json(&l->gaps, object);
 }
 
 /* One cell each, printed. */
@@ -239,6 +241,7 @@ void hf_listed_print(const struct hf_listed *l, const struct hf_place *place, bo
     if (picture && l->sections.count > 0)
         print_picture(l, utf8, ret);
     print_sections(l, ret);
+    hf_gaps_print(&l->gaps, ret);
     if (l->tail_txid != 0)
         hf_buf_printf(ret,
                       "\nMISSING: TXID %" PRIu64 " to %" PRIu64

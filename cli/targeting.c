@@ -2,7 +2,10 @@
 /* targeting.c - the wanted moment, and the one that was reached. */
 #include "cli/targeting.h"
 
+#include <inttypes.h>
+
 #include "archive/owner.h"
+#include "cli/gaps.h"
 #include "cli/text.h"
 
 enum hf_code hf_targeting(const struct hf_session *s, bool whole_table, struct hf_target *ret,
@@ -56,6 +59,56 @@ static void tell_after_last(const struct hf_session *s, const struct hf_archive 
                 wanted, last, until);
 }
 
+/* The wanted time lies where nobody followed the log. */
+static void tell_gap(struct hf_session *s, const char *path, int64_t wanted_ms,
+                     const struct hf_rebuild_report *report, json_t *object)
+{
+    const struct hf_gap *gap = &report->gap;
+    json_t *row = json_object();
+    char wanted[HF_TIME_TEXT_MAX];
+    char from[HF_TIME_TEXT_MAX];
+    char to[HF_TIME_TEXT_MAX];
+
+    hf_time_text(wanted_ms, wanted);
+    hf_time_text(gap->from_ms, from);
+    hf_time_text(gap->to_ms, to);
+    hf_gap_json(gap, row);
+    (void)json_object_set_new(object, "gap", row);
+    hf_out_finding(s->out,
+                   "%s: gap: %s lies between %s (TXID %" PRIu64 ") and %s (TXID %" PRIu64
+                   "), where nothing was captured",
+                   path, wanted, from, gap->from_txid, to, gap->to_txid);
+    hf_out_finding(s->out,
+                   "  what was committed in between is known only as of the second; restored is "
+                   "what was before: --txid %" PRIu64 ", or --txid %" PRIu64 " for what was after",
+                   report->state.txid, gap->to_txid);
+    hf_session_found(s);
+}
+
+/* What was captured next may have been made before the wanted time. */
+static void tell_set_back(struct hf_session *s, const char *path, int64_t wanted_ms,
+                          const struct hf_set_back *back, json_t *object)
+{
+    json_t *row = json_object();
+    char wanted[HF_TIME_TEXT_MAX];
+    char time[HF_TIME_TEXT_MAX];
+
+    hf_time_text(wanted_ms, wanted);
+    hf_time_text(back->time_ms, time);
+    hf_out_set_number(row, "from_txid", back->txid);
+    hf_out_set_time(row, "time", back->time_ms);
+    (void)json_object_set_new(object, "clock_set_back", row);
+    hf_out_finding(s->out,
+                   "%s: the archiver's clock was set back: commits from TXID %" PRIu64
+                   " on carry the time %s, though they were made earlier",
+                   path, back->txid, time);
+    hf_out_finding(s->out,
+                   "  so which of them were there at %s is not known: --txid picks one, and "
+                   "'holdfast list' shows the span",
+                   wanted);
+    hf_session_found(s);
+}
+
 static void print_state(const struct hf_session *s, const char *done, const char *path,
                         const struct hf_rebuild_report *report)
 {
@@ -91,8 +144,8 @@ static void set_state(json_t *object, const char *path, const struct hf_rebuild_
     hf_out_set_number(object, "bytes_read", report->bytes_read);
 }
 
-void hf_targeting_report(const struct hf_session *s, const struct hf_archive *archive,
-                         const char *done, const char *path, const struct hf_target *target,
+void hf_targeting_report(struct hf_session *s, const struct hf_archive *archive, const char *done,
+                         const char *path, const struct hf_target *target,
                          const struct hf_rebuild_report *report, json_t *object)
 {
     char wanted[HF_TEXT_MAX];
@@ -101,6 +154,10 @@ void hf_targeting_report(const struct hf_session *s, const struct hf_archive *ar
     set_state(object, path, report);
     if (target->kind == HF_TARGET_TIME && report->after_last)
         tell_after_last(s, archive, target->time_ms, report->state.time_ms, object);
+    if (report->gap.to_txid != 0)
+        tell_gap(s, path, target->time_ms, report, object);
+    if (report->set_back.txid != 0)
+        tell_set_back(s, path, target->time_ms, &report->set_back, object);
     if (report->wanted_txid <= report->state.txid)
         return;
     hf_text_count(report->wanted_txid, wanted);

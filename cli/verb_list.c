@@ -2,7 +2,8 @@
 /*
  * verb_list.c - holdfast list: what can be restored, and what is missing.
  *
- * One archive is shown in full; a table's partitions have a row each. Holes are said in both.
+ * One archive is shown in full; a table's partitions have a row each. Holes are said in both. A gap
+ * is no hole: all that was captured is there, and only a restore into it has status 1.
  */
 #include <inttypes.h>
 
@@ -53,6 +54,8 @@ static void add_row(struct hf_grid *g, const struct hf_place *place, const struc
     hf_grid_add(g, text);
     hf_text_count(l->spans.holes_count, text);
     hf_grid_add(g, text);
+    hf_text_count(l->gaps.count + l->gaps.older_count, text);
+    hf_grid_add(g, text);
 }
 
 static enum hf_code list_place(struct hf_session *s, const struct hf_places *places,
@@ -81,8 +84,9 @@ static enum hf_code list_place(struct hf_session *s, const struct hf_places *pla
 static enum hf_code list_all(struct hf_session *s, const struct hf_places *places,
                              struct hf_err *err)
 {
-    static const char *const titles[] = {"Partition", "From", "To", "TXID", "Size", "Holes"};
-    HF_AUTO_GRID overview = {.align = "lllrrr"};
+    static const char *const titles[] = {"Partition", "From",  "To",  "TXID",
+                                         "Size",      "Holes", "Gaps"};
+    HF_AUTO_GRID overview = {.align = "lllrrrr"};
     HF_AUTO_BUF text = {0};
 
     for (size_t i = 0; i < HF_ARRAY_LEN(titles); i++)
@@ -119,7 +123,7 @@ static enum hf_code run(struct hf_session *s, struct hf_err *err)
 
 const struct hf_verb hf_verb_list = {
     .name = "list",
-    .summary = "Show what an archive has: spans, steps, snapshots, holes",
+    .summary = "Show what an archive has: spans, steps, snapshots, holes, gaps",
     .usage =
         {
             "list URL [OPTION ...]",
@@ -127,8 +131,10 @@ const struct hf_verb hf_verb_list = {
         },
     .about =
         "Shows between which moments a database can be restored and in which steps, the snapshots, "
-        "and the bytes of each level. A hole makes the exit status 1, and an archive that is empty "
-        "or missing 2. Objects are listed, not read: 'holdfast verify' proves them.",
+        "the bytes of each level, and gaps: times in which no archiver followed the database, so "
+        "that a restore to one gives what was before. A hole makes the exit status 1, and an "
+        "archive that is empty or missing 2; a gap is no fault of the archive. Objects are listed, "
+        "not read: 'holdfast verify' proves them.",
     .examples = {"holdfast list s3://backups/app", "holdfast list -c holdfast.yaml orders --json"},
     .plain = {.min = 1, .max = 1},
     .named = {.min = 0, .max = 1},

@@ -190,7 +190,12 @@ const struct hf_verb hf_verb_restore = {
     .about =
         "Makes the database as it was at a moment; without --timestamp or --txid, as it was last "
         "archived. The file appears under its name only when it is whole, proved by the archive's "
-        "root, and durable. A hole in the archive is an error, never an older database.\n\n"
+        "root, and durable. A hole in the archive is an error, never an older database. If nothing "
+        "was captured around TIME, because no archiver followed the database, the state before is "
+        "restored, the gap told, and the exit status 1; so it is where the archiver's clock was "
+        "set back and TIME may mean a later state. The file is its owner's alone (mode 0600); with "
+        "--force it has the mode of the file that it replaces, and its owner where that is "
+        "allowed.\n\n"
         "A table's partitions are restored to DIR/PARTITION, each at its last capture at or before "
         "TIME, also when the original databases are gone; how far the captures lie apart is "
         "told.",

@@ -247,6 +247,8 @@ static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replic
     report->state = *r->ops->state(r);
     report->after_last = plan->after_last;
     report->wanted_txid = plan->wanted_txid;
+    report->gap = plan->gap;
+    report->set_back = plan->set_back;
     report->proved = report->state.has_root;
     *ret = hf_take_ptr(&r);
     return HF_OK;

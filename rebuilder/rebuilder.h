@@ -33,7 +33,9 @@ struct hf_rebuild_options {
 struct hf_rebuild_report {
     struct hf_state state; /* where the replica stands */
     bool after_last;       /* the wanted time is after the last segment's */
-    uint64_t wanted_txid;  /* as in struct hf_plan */
+    uint64_t wanted_txid;  /* as in struct hf_plan, as the next two */
+    struct hf_gap gap;
+    struct hf_set_back set_back;
     size_t segments_read;
     uint64_t bytes_read;
     bool proved; /* judged by roots; false for archives that others wrote */

@@ -16,7 +16,7 @@
 
 #define DIGEST_PAGE_BYTES_MAX 32   /* beside the pages, while it is made */
 #define OUT_NAME_SHOWN_MAX    128  /* bytes of it in temporary names, so that these fit NAME_MAX */
-#define OUT_MODE              0666 /* less the umask, as for any file an application makes */
+#define OUT_MODE              0600 /* no less private than any database it can come from */
 
 struct place {
     const struct hf_restore_options *o;
@@ -24,6 +24,9 @@ struct place {
     char *prefix; /* of all temporary names; without the folder */
     char *pages;  /* paths */
     char *digest;
+    bool fits;           /* the plan was judged, and there was room for it: */
+    uint64_t need_bytes; /* of pages and digest */
+    uint64_t free_bytes; /* in the folder, then */
 };
 
 static void place_init(struct place *p, const struct hf_restore_options *o)
@@ -110,23 +113,39 @@ static enum hf_code check_out(const struct place *p, struct hf_err *err)
     return check_absent(o, "-journal", companion, err);
 }
 
-/* The plan's outcome will fit (hf_plan_fn). */
+/* The plan's outcome will fit (hf_plan_fn); asked before a segment's pages are fetched. */
 static enum hf_code check_space(void *ctx, const struct hf_plan *plan, struct hf_err *err)
 {
-    const struct place *p = ctx;
+    struct place *p = ctx;
     const uint64_t pages = plan->info.pages_count;
-    const uint64_t need = pages * ((uint64_t)plan->info.page_bytes + DIGEST_PAGE_BYTES_MAX);
-    uint64_t free_bytes;
     uint64_t total_bytes;
     enum hf_code rc;
 
-    rc = hf_fs_space(p->o->fs, p->dir, &free_bytes, &total_bytes, err);
-    if (rc != HF_OK || free_bytes >= need)
+    p->need_bytes = pages * ((uint64_t)plan->info.page_bytes + DIGEST_PAGE_BYTES_MAX);
+    rc = hf_fs_space(p->o->fs, p->dir, &p->free_bytes, &total_bytes, err);
+    p->fits = rc == HF_OK && p->free_bytes >= p->need_bytes;
+    if (rc != HF_OK || p->fits)
         return rc;
     return hf_err_set(err, HF_FULL,
-                      "%s has %" PRIu64 " bytes free; to restore takes %" PRIu64 " (%" PRIu64
-                      " pages of %" PRIu32 " and their hashes)",
-                      p->dir, free_bytes, need, pages, plan->info.page_bytes);
+                      "there is no room for %s: it takes %" PRIu64 " bytes (%" PRIu64
+                      " pages of %" PRIu32 " and their hashes), and %s has %" PRIu64
+                      " bytes free; nothing was fetched. Make room, or restore to another disk",
+                      p->o->out_path, p->need_bytes, pages, plan->info.page_bytes, p->dir,
+                      p->free_bytes);
+}
+
+/* The disk was filled by others, or by a larger database on the way to the wanted one. */
+static enum hf_code filled_up(const struct place *p, struct hf_err *err)
+{
+    const struct hf_err why = *err;
+
+    return hf_err_set(err, HF_FULL,
+                      "the disk filled up before %s was whole: it takes %" PRIu64
+                      " bytes, and more on the way if the database was larger before; %s had "
+                      "%" PRIu64
+                      " bytes free at the beginning. Nothing is left behind. Make room, or restore "
+                      "to another disk (%s)",
+                      p->o->out_path, p->need_bytes, p->dir, p->free_bytes, why.text);
 }
 
 static enum hf_code rebuild(struct place *p, struct hf_rebuild_report *report, struct hf_err *err)
@@ -154,6 +173,23 @@ static enum hf_code rebuild(struct place *p, struct hf_rebuild_report *report, s
     return rc;
 }
 
+/* What is about to be replaced lends its mode, owner and group; nothing is there: nothing to do. */
+static enum hf_code keep_access(const struct place *p, struct hf_err *err)
+{
+    const struct hf_restore_options *o = p->o;
+    HF_AUTO_FILE *f = NULL;
+    struct hf_stat old;
+    enum hf_code rc = hf_fs_stat(o->fs, o->out_path, &old, err);
+
+    if (rc == HF_NOT_FOUND)
+        return HF_OK;
+    if (rc == HF_OK)
+        rc = hf_fs_open(o->fs, p->pages, HF_OPEN_WRITE, 0, &f, err);
+    if (rc == HF_OK)
+        rc = hf_file_set_access(f, &old, err);
+    return rc != HF_OK ? rc : hf_file_sync(f, err);
+}
+
 /* The whole and durable file gets its name: the only step that anybody sees. */
 static enum hf_code publish(const struct place *p, struct hf_err *err)
 {
@@ -161,6 +197,10 @@ static enum hf_code publish(const struct place *p, struct hf_err *err)
     enum hf_code rc;
 
     rc = check_out(p, err);
+    if (rc != HF_OK)
+        return rc;
+    if (o->force)
+        rc = keep_access(p, err);
     if (rc != HF_OK)
         return rc;
     if (o->force)
@@ -182,6 +222,8 @@ static enum hf_code restore_to(struct place *p, struct hf_rebuild_report *report
     if (rc != HF_OK)
         return rc;
     rc = rebuild(p, report, err);
+    if (rc == HF_FULL && p->fits)
+        return filled_up(p, err);
     if (rc != HF_OK)
         return rc;
     if (p->o->stop != NULL && *p->o->stop)

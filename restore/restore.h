@@ -24,12 +24,15 @@ struct hf_restore_options {
 };
 
 /*
- * The database at out_path is the partition at the target, durable. Codes as hf_rebuild(), and
+ * The database at out_path is the partition at the target, durable. It is its owner's alone (mode
+ * 0600); one that was replaced keeps its mode, and owner and group as far as they can be given.
+ * Codes as hf_rebuild(), and
  * HF_USAGE  out_path exists (and !force), or a -wal or -journal lies beside it, which SQLite would
  *           take for its own; the message says what to do.
- * HF_FULL   no space; nothing is left behind.
- * HF_UNCERTAIN  published, but the folder could not be synced.
- * After any other failure no output and no temporary file exist.
+ * HF_FULL   no space, which is looked at before any segment is fetched; the message has out_path,
+ * the bytes that are needed and those that were free. Nothing is left behind. HF_UNCERTAIN
+ * published, but the folder could not be synced. After any other failure no output and no temporary
+ * file exist.
  */
 enum hf_code hf_restore(const struct hf_restore_options *o, struct hf_rebuild_report *report,
                         struct hf_err *err) HF_MUST_CHECK;

@@ -154,3 +154,19 @@ bool hf_name_proof_parse(const char *rest, uint64_t *ret_txid, int64_t *ret_time
     *ret_time_ms = time_ms;
     return true;
 }
+
+void hf_name_catchup(uint64_t max_txid, char ret[HF_NAME_MAX])
+{
+    hf_assert(max_txid >= 1 && max_txid <= HF_TXID_MAX);
+    (void)snprintf(ret, HF_NAME_MAX, HF_NAME_CATCHUPS "%016" PRIx64, max_txid);
+}
+
+bool hf_name_catchup_parse(const char *rest, uint64_t *ret_max_txid)
+{
+    uint64_t txid;
+
+    if (!parse_txid(rest, &txid) || rest[TXID_DIGITS] != '\0' || txid < 1 || txid > HF_TXID_MAX)
+        return false;
+    *ret_max_txid = txid;
+    return true;
+}

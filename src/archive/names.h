@@ -17,9 +17,10 @@
 #define HF_TXID_MAX (UINT64_MAX - 1) /* so that the next one still is a number */
 #define HF_NAME_MAX 128              /* bytes with NUL, of a key below the prefix */
 
-#define HF_NAME_FORMAT "holdfast/format"
-#define HF_NAME_OWNER  "holdfast/owner"
-#define HF_NAME_PROOFS "holdfast/proofs/"
+#define HF_NAME_FORMAT   "holdfast/format"
+#define HF_NAME_OWNER    "holdfast/owner"
+#define HF_NAME_PROOFS   "holdfast/proofs/"
+#define HF_NAME_CATCHUPS "holdfast/catch-ups/"
 
 /* Where the levels lie. Which one an archive uses stands in its format object. */
 enum hf_layout {
@@ -44,6 +45,11 @@ void hf_name_start(enum hf_layout layout, unsigned level, uint64_t min_txid, cha
 void hf_name_proof(uint64_t txid, int64_t time_ms, char ret[HF_NAME_MAX]);
 /* The inverse, for what stands behind "holdfast/proofs/"; false if it is no such name. */
 bool hf_name_proof_parse(const char *rest, uint64_t *ret_txid, int64_t *ret_time_ms);
+
+/* "holdfast/catch-ups/<max TXID>": sorted by TXID. */
+void hf_name_catchup(uint64_t max_txid, char ret[HF_NAME_MAX]);
+/* The inverse, for what stands behind "holdfast/catch-ups/"; false if it is no such name. */
+bool hf_name_catchup_parse(const char *rest, uint64_t *ret_max_txid);
 
 enum hf_name_kind {
     HF_NAME_SEGMENT, /* min and max are set */

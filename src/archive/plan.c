@@ -360,26 +360,27 @@ static enum hf_code plan_time(struct planner *p, const struct hf_target *target,
     enum hf_code rc;
 
     hf_time_text(target->time_ms, text);
-    if (target->time_ms > target->now_ms) {
-        (void)snprintf(what, sizeof(what), "%s is in the future", text);
-        return outside(p, true, what, err);
-    }
     rc = planner_find_time(p, target->time_ms, &f, err);
     if (rc != HF_OK)
         return rc;
+    plan->after_last = f.next_txid == UINT64_MAX && target->time_ms > f.time_ms;
+    if (plan->after_last && target->time_ms > target->now_ms) {
+        (void)snprintf(what, sizeof(what), "%s is in the future", text);
+        return outside(p, true, what, err);
+    }
     const uint64_t snapshot = hf_views_snapshot(&p->views, f.txid);
 
     if (snapshot == 0) {
         (void)snprintf(what, sizeof(what), "%s is before the first restorable moment", text);
         return outside(p, true, what, err);
     }
-    plan->after_last = f.next_txid == UINT64_MAX && target->time_ms > f.time_ms;
     if (plan->after_last) {
         rc = check_tail(p, f.txid, err);
         if (rc != HF_OK)
             return rc;
     }
-    return plan_found(p, &f, snapshot, plan, err);
+    rc = plan_found(p, &f, snapshot, plan, err);
+    return rc != HF_OK ? rc : planner_find_doubts(p, target->time_ms, &f, plan, err);
 }
 
 /* One look at the archive, from the beginning. */

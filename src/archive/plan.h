@@ -12,6 +12,15 @@
 #include "archive/listing.h"
 #include "archive/source.h"
 
+/*
+ * The archiver's clock was set back: TXIDs from `txid` on carry `time_ms`, though they were made
+ * earlier, as times never fall. All 0: it was not.
+ */
+struct hf_set_back {
+    uint64_t txid;
+    int64_t time_ms;
+};
+
 enum hf_target_kind {
     HF_TARGET_LATEST,
     HF_TARGET_TXID, /* exactly txid */
@@ -22,7 +31,8 @@ struct hf_target {
     enum hf_target_kind kind;
     uint64_t txid;
     int64_t time_ms;
-    int64_t now_ms; /* for HF_TARGET_TIME: later times are refused as in the future */
+    int64_t now_ms; /* for HF_TARGET_TIME: later times are refused as in the future, unless the
+                       archive has segments as late */
 };
 
 struct hf_plan {
@@ -36,6 +46,9 @@ struct hf_plan {
     bool after_last;         /* the wanted time is after the last segment's; txid is the last */
     uint64_t wanted_txid;    /* > txid: a later one before the wanted time exists, but only inside a
                                 compacted segment that goes beyond it */
+    /* TIME only: what makes it doubtful that the plan leads to the state of the wanted time. */
+    struct hf_gap gap;           /* the wanted time lies inside, without its ends */
+    struct hf_set_back set_back; /* what comes next was perhaps made before the wanted time */
 };
 
 /*

@@ -38,9 +38,16 @@ enum hf_code planner_header(struct planner *p, const struct hf_segment *segment,
 
 /*
  * The segment ends on both sides of `time_ms`, by headers. Afterwards all segments that begin at
- * or before ret->next_txid and reach beyond ret->txid are known to p->views.
+ * or before ret->next_txid + 1 and reach beyond ret->txid are known to p->views.
  */
 enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_time *ret,
                                struct hf_err *err) HF_MUST_CHECK;
+
+/*
+ * `gap` and `set_back` of the plan are set if the segments behind `time_ms`, which `f` was found
+ * for, say so. At most two requests, for headers.
+ */
+enum hf_code planner_find_doubts(struct planner *p, int64_t time_ms, const struct found_time *f,
+                                 struct hf_plan *plan, struct hf_err *err) HF_MUST_CHECK;
 
 #endif

@@ -16,33 +16,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-static enum hf_code read_header(struct planner *p, const struct hf_segment *segment,
-                                struct hf_seg_info *ret_info, struct hf_err *err)
-{
-    HF_AUTO_BUF header = {0};
-    char key[HF_KEY_MAX + 1];
-    enum hf_code rc;
-
-    hf_archive_segment_key(p->archive, segment, key);
-    rc = hf_store_get(p->archive->store, key, 0, p->codec->header_bytes, &header, NULL, err);
-    if (rc == HF_NOT_FOUND)
-        return hf_err_set(err, HF_HOLE, "%s was listed and is gone", key);
-    if (rc != HF_OK)
-        return rc;
-    if (header.len < p->codec->header_bytes)
-        return hf_err_set(err, HF_DAMAGE, "%s has %zu bytes, too few for a segment's header", key,
-                          header.len);
-    rc = p->codec->info(hf_buf_slice(&header), ret_info, err);
-    if (rc != HF_OK)
-        return hf_err_wrap(err, "%s", key);
-    if (ret_info->min_txid != segment->min_txid || ret_info->max_txid != segment->max_txid)
-        return hf_err_set(err, HF_DAMAGE,
-                          "%s does not hold what its name says: its header is of TXID %" PRIu64
-                          " to %" PRIu64,
-                          key, ret_info->min_txid, ret_info->max_txid);
-    return HF_OK;
-}
-
 static bool is_same(const struct hf_segment *a, const struct hf_segment *b)
 {
     return a->level == b->level && a->min_txid == b->min_txid && a->max_txid == b->max_txid;
@@ -60,7 +33,7 @@ enum hf_code planner_header(struct planner *p, const struct hf_segment *segment,
             return HF_OK;
         }
     }
-    rc = read_header(p, segment, &info, err);
+    rc = hf_segment_read_info(p->archive, p->codec, segment, &info, err);
     if (rc != HF_OK)
         return rc;
     p->headers = hf_realloc(p->headers, p->headers_count + 1, sizeof(*p->headers));
@@ -151,7 +124,7 @@ enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_
 
     for (unsigned level = HF_LEVELS_COUNT; level-- > 0;) {
         HF_AUTO_SEG_LIST ends = {0};
-        const uint64_t to_min = f.next_txid == UINT64_MAX ? UINT64_MAX : f.next_txid + 1;
+        const uint64_t to_min = f.next_txid > HF_TXID_MAX - 2 ? UINT64_MAX : f.next_txid + 2;
         enum hf_code rc;
 
         rc = hf_views_need(&p->views, level, f.txid, to_min, err);
@@ -164,5 +137,74 @@ enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_
     }
     hf_assert(f.txid <= f.next_txid);
     *ret = f;
+    return HF_OK;
+}
+
+/* The finest known segment, no snapshot, that ends with `txid`; NULL if none does. */
+static const struct hf_segment *find_finest(const struct hf_views *v, uint64_t txid)
+{
+    const struct hf_segment *finest = NULL;
+
+    for (unsigned level = 0; level < HF_LEVELS_COUNT; level++) {
+        const struct hf_seg_list *l = &v->levels[level].known;
+
+        for (size_t i = 0; i < l->count; i++) {
+            const struct hf_segment *s = &l->items[i];
+
+            if (s->max_txid == txid && s->min_txid > 1 &&
+                (finest == NULL || s->min_txid > finest->min_txid))
+                finest = s;
+        }
+    }
+    return finest;
+}
+
+/*
+ * Is the segment that comes behind `txid`, if there is one, dated by its predecessor? What cannot
+ * be read does not tell; it is not on the way to the target, so it is no failure.
+ */
+static enum hf_code is_clamped_behind(struct planner *p, uint64_t txid, bool *ret,
+                                      struct hf_err *err)
+{
+    const struct hf_segment *behind = hf_views_beyond(&p->views, txid, txid);
+    struct hf_seg_info info;
+
+    *ret = false;
+    if (behind == NULL)
+        return HF_OK;
+    const enum hf_code rc = planner_header(p, behind, &info, err);
+
+    if (rc == HF_OK)
+        *ret = info.clamped;
+    return rc == HF_DAMAGE || rc == HF_HOLE ? HF_OK : rc;
+}
+
+/*
+ * The next segment's time is that of its capture, unless the clock stood ahead; of that only the
+ * segment behind it can tell, which then was made earlier than it is dated. A merged segment has
+ * the marks of all that it was made of, so one of them may be the next itself.
+ */
+enum hf_code planner_find_doubts(struct planner *p, int64_t time_ms, const struct found_time *f,
+                                 struct hf_plan *plan, struct hf_err *err)
+{
+    const struct hf_segment *next = find_finest(&p->views, f->next_txid);
+    struct hf_seg_info info;
+    bool clamped = false;
+    enum hf_code rc;
+
+    if (next == NULL || f->next_txid == f->txid)
+        return HF_OK; /* nothing is later, or nothing that says how it was made */
+    rc = planner_header(p, next, &info, err);
+    if (rc == HF_OK)
+        rc = is_clamped_behind(p, f->next_txid, &clamped, err);
+    if (rc != HF_OK)
+        return rc;
+    if (info.catchup && time_ms > f->time_ms)
+        plan->gap = (struct hf_gap){.from_txid = f->txid,
+                                    .to_txid = f->next_txid,
+                                    .from_ms = f->time_ms,
+                                    .to_ms = info.time_ms};
+    if (info.clamped || clamped)
+        plan->set_back = (struct hf_set_back){.txid = f->next_txid, .time_ms = info.time_ms};
     return HF_OK;
 }

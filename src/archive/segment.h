@@ -28,8 +28,20 @@ struct hf_seg_info {
     bool has_root;        /* false in segments that others wrote: their proof is weaker */
     struct hf_root root;  /* of the state after it */
     bool catchup;         /* its pages are the disk's word, not the log's */
+    bool clamped;         /* its time is its predecessor's, because the clock stood before that */
     bool has_sums;        /* pre_sum is the engine's own checksum of the state before */
     uint64_t pre_sum;     /* 0 for snapshots */
+};
+
+/*
+ * Two TXIDs between which nobody followed the log: the second is a catch-up, so what was committed
+ * in between is known only as of its time. All 0: there is no gap.
+ */
+struct hf_gap {
+    uint64_t from_txid;
+    uint64_t to_txid;
+    int64_t from_ms;
+    int64_t to_ms;
 };
 
 /* A segment as a listing shows it: what its key and the store say, before its header is read. */

@@ -74,3 +74,33 @@ void hf_segment_source_done(struct hf_segment_source *s)
     hf_free(s->key);
     *s = (struct hf_segment_source){0};
 }
+
+enum hf_code hf_segment_read_info(const struct hf_archive *a, const struct hf_segment_codec *codec,
+                                  const struct hf_segment *segment, struct hf_seg_info *ret,
+                                  struct hf_err *err)
+{
+    HF_AUTO_BUF header = {0};
+    char key[HF_KEY_MAX + 1];
+    struct hf_seg_info info;
+    enum hf_code rc;
+
+    hf_archive_segment_key(a, segment, key);
+    rc = hf_store_get(a->store, key, 0, codec->header_bytes, &header, NULL, err);
+    if (rc == HF_NOT_FOUND)
+        return hf_err_set(err, HF_HOLE, "%s was listed and is gone", key);
+    if (rc != HF_OK)
+        return rc;
+    if (header.len < codec->header_bytes)
+        return hf_err_set(err, HF_DAMAGE, "%s has %zu bytes, too few for a segment's header", key,
+                          header.len);
+    rc = codec->info(hf_buf_slice(&header), &info, err);
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "%s", key);
+    if (info.min_txid != segment->min_txid || info.max_txid != segment->max_txid)
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s does not hold what its name says: its header is of TXID %" PRIu64
+                          " to %" PRIu64,
+                          key, info.min_txid, info.max_txid);
+    *ret = info;
+    return HF_OK;
+}

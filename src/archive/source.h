@@ -41,4 +41,13 @@ void hf_segment_source_init(struct hf_segment_source *s, const struct hf_archive
                             const struct hf_segment_ref *ref);
 void hf_segment_source_done(struct hf_segment_source *s);
 
+/*
+ * `*ret` is what the segment's header says, and agrees with its key. One request, for the header.
+ * HF_HOLE    the object was listed and is gone.
+ * HF_DAMAGE  it is no segment, or its header does not agree with its key.
+ */
+enum hf_code hf_segment_read_info(const struct hf_archive *a, const struct hf_segment_codec *codec,
+                                  const struct hf_segment *segment, struct hf_seg_info *ret,
+                                  struct hf_err *err) HF_MUST_CHECK;
+
 #endif

@@ -14,6 +14,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
+#define PERMISSIONS (S_IRWXU | S_IRWXG | S_IRWXO)
+
 struct system_file {
     struct hf_file base; /* first, so that the pointers convert */
     int fd;
@@ -95,8 +97,30 @@ static void fill_stat(const struct stat *st, struct hf_stat *ret)
         .ctime_us = (int64_t)st->st_ctim.tv_sec * 1000000 + st->st_ctim.tv_nsec / 1000,
         .inode = st->st_ino,
         .device = st->st_dev,
+        .mode = st->st_mode & PERMISSIONS,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
         .is_dir = S_ISDIR(st->st_mode),
     };
+}
+
+/* Owner and group go first: who has the file must never have more of it than `like` gave them. */
+static enum hf_code file_set_access(struct hf_file *f, const struct hf_stat *like,
+                                    struct hf_err *err)
+{
+    const int fd = sys_file(f)->fd;
+    mode_t mode = like->mode & PERMISSIONS;
+    struct stat st;
+
+    if (fchown(fd, like->uid, like->gid) < 0)
+        (void)!fchown(fd, (uid_t)-1, like->gid); /* what came of it is looked at below */
+    if (fstat(fd, &st) < 0)
+        return hf_err_sys(err, HF_IO, "stat %s", sys_file(f)->path);
+    if (st.st_gid != like->gid)
+        mode &= ~(mode_t)S_IRWXG;
+    if (fchmod(fd, mode) < 0)
+        return hf_err_sys(err, HF_IO, "set the mode of %s", sys_file(f)->path);
+    return HF_OK;
 }
 
 static enum hf_code file_stat(struct hf_file *f, struct hf_stat *ret, struct hf_err *err)
@@ -134,6 +158,7 @@ static const struct hf_file_ops file_ops = {
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,
+    .set_access = file_set_access,
     .stat = file_stat,
     .lock = file_lock,
     .close = file_close,

@@ -33,6 +33,9 @@ struct hf_stat {
     int64_t ctime_us;
     uint64_t inode;
     uint64_t device;
+    mode_t mode; /* permission bits only */
+    uid_t uid;
+    gid_t gid;
     bool is_dir;
 };
 
@@ -62,6 +65,7 @@ struct hf_file_ops {
     enum hf_code (*sync)(struct hf_file *, struct hf_err *err);
     enum hf_code (*truncate)(struct hf_file *, uint64_t size_bytes, struct hf_err *err);
     enum hf_code (*set_mtime)(struct hf_file *, int64_t mtime_us, struct hf_err *err);
+    enum hf_code (*set_access)(struct hf_file *, const struct hf_stat *like, struct hf_err *err);
     enum hf_code (*stat)(struct hf_file *, struct hf_stat *ret, struct hf_err *err);
     enum hf_code (*lock)(struct hf_file *, bool wait, struct hf_err *err);
     void (*close)(struct hf_file *);
@@ -156,6 +160,16 @@ static inline enum hf_code HF_MUST_CHECK hf_file_set_mtime(struct hf_file *f, in
                                                            struct hf_err *err)
 {
     return f->ops->set_mtime(f, mtime_us, err);
+}
+/*
+ * The file has the mode of `like`, and its owner and group as far as this process may give them
+ * away. If it has another group, that one gets nothing.
+ */
+static inline enum hf_code HF_MUST_CHECK hf_file_set_access(struct hf_file *f,
+                                                            const struct hf_stat *like,
+                                                            struct hf_err *err)
+{
+    return f->ops->set_access(f, like, err);
 }
 static inline enum hf_code HF_MUST_CHECK hf_file_stat(struct hf_file *f, struct hf_stat *ret,
                                                       struct hf_err *err)

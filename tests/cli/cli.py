@@ -5,6 +5,7 @@ The binary is named by HOLDFAST (ctest sets it). Nothing here waits for a time t
 be waited for is looked at until it is there, with a limit.
 """
 
+import datetime
 import json
 import os
 import shutil
@@ -35,6 +36,13 @@ def holdfast(*words, **options):
     """Run to the end; the answer has returncode, stdout and stderr."""
     return subprocess.run([HOLDFAST, *words], capture_output=True, text=True, timeout=120,
                           env=environment(), check=False, **options)
+
+
+def later(text, ms=1):
+    """A time that holdfast printed, and so much more."""
+    when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    when += datetime.timedelta(milliseconds=ms)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Case(unittest.TestCase):

@@ -11,7 +11,7 @@ import os
 import shutil
 import unittest
 
-from cli import Case, connect, damage, insert, rows_of
+from cli import Case, connect, damage, insert, later, rows_of
 
 CONFIG = """\
 store: '{store}'
@@ -109,8 +109,9 @@ class RestoreTable(Tables):
         super().setUp()
         self.archive()
         self.first = [rows_of(path) for path in self.dbs]
-        self.middle = max(row["sections"][-1]["to"]
-                          for row in self.run_config(0, "list")["partitions"])
+        # Behind all captures: of the one that changes later, this lies in a gap.
+        self.middle = later(max(row["sections"][-1]["to"]
+                                for row in self.run_config(0, "list")["partitions"]))
         with connect(self.dbs[1]) as db:
             insert(db, 10)
         self.archive()
@@ -127,8 +128,9 @@ class RestoreTable(Tables):
         self.assertEqual(said["restored_count"], 2)
 
     def test_a_time_brings_each_partition_to_its_last_capture(self):
-        said = self.run_config(0, "restore", "orders", "-o", "back", "-t", self.middle)
+        said = self.run_config(1, "restore", "orders", "-o", "back", "-t", self.middle)
         self.assertEqual(self.restored("back"), self.first[:2])
+        self.assertEqual(["gap" in row for row in said["partitions"]], [False, True])
         times = [row["time"] for row in said["partitions"]]
         self.assertEqual((said["earliest"], said["latest"]), (min(times), max(times)))
         self.assertLessEqual(max(times), self.middle)
@@ -139,7 +141,10 @@ class RestoreTable(Tables):
                                         r"skew of ")
 
     def test_one_partition_goes_to_a_file(self):
-        self.run_config(0, "restore", "orders/us/2.db", "-o", "one.db", "-t", self.middle)
+        said = self.run_config(1, "restore", "orders/us/2.db", "-o", "one.db", "-t", self.middle)
+        self.run_config(0, "restore", "orders/us/2.db", "-o", "exact.db", "-t",
+                        said["partitions"][0]["gap"]["from"])
+        self.assertEqual(rows_of(self.path("exact.db")), self.first[1])
         self.assertEqual(rows_of(self.path("one.db")), self.first[1])
 
     def test_nothing_is_restored_if_one_output_exists(self):
@@ -159,7 +164,7 @@ class RestoreTable(Tables):
     def test_a_partition_that_came_later_is_left_out(self):
         self.database("live/orders/eu/new.db")
         self.archive()
-        said = self.run_config(0, "restore", "orders", "-o", "back", "-t", self.middle)
+        said = self.run_config(1, "restore", "orders", "-o", "back", "-t", self.middle)
         self.assertEqual((said["restored_count"], said["unborn_count"]), (2, 1))
         self.assertEqual(os.listdir(self.path("back/eu")), ["1.db"])
 

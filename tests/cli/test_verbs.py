@@ -15,7 +15,7 @@ import signal
 import sqlite3
 import unittest
 
-from cli import Case, connect, damage, insert, rows_of
+from cli import Case, connect, damage, insert, later, rows_of
 
 
 class Archive(Case):
@@ -142,11 +142,21 @@ class Restore(Archived):
 
     def test_a_time_gives_the_last_capture_at_or_before_it(self):
         second = self.json(0, "restore", self.store, "-o", "2.db", "--txid", "2")["partitions"][0]
-        for name, offset in (("at.db", 0), ("after.db", 1)):
-            time = second["time"][:-4] + f"{int(second['time'][-4:-1]) + offset:03}Z"
-            said = self.json(0, "restore", self.store, "-o", name, "--timestamp", time)
+        # Nobody followed the database between two runs of --once: behind the capture is a gap.
+        for name, ms, status in (("at.db", 0, 0), ("after.db", 1, 1)):
+            said = self.json(status, "restore", self.store, "-o", name, "--timestamp",
+                             later(second["time"], ms))
             self.assertEqual(said["partitions"][0]["txid"], 2)
+            self.assertEqual("gap" in said["partitions"][0], status == 1)
             self.assertEqual(rows_of(self.path(name)), self.rows[1])
+
+    def test_a_gap_is_told_under_quiet_too(self):
+        second = self.json(0, "restore", self.store, "-o", "2.db", "--txid", "2")["partitions"][0]
+        answer = self.expect(1, "restore", self.store, "-o", "b.db", "-q", "--timestamp",
+                             later(second["time"]))
+        self.assertRegex(answer.stdout, r"^b\.db: gap: .* \(TXID 2\) and .* \(TXID 3\), where "
+                                        r"nothing was captured\n")
+        self.assertEqual(rows_of(self.path("b.db")), self.rows[1])
 
     def test_a_time_in_the_future_or_before_the_first_is_refused_with_the_span(self):
         for time in ("2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"):

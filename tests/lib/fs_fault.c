@@ -110,6 +110,15 @@ static enum hf_code file_set_mtime(struct hf_file *f, int64_t mtime_us, struct h
     return rc;
 }
 
+static enum hf_code file_set_access(struct hf_file *f, const struct hf_stat *like,
+                                    struct hf_err *err)
+{
+    struct fault_file *ff = fault_file(f);
+
+    FAULTY(ff->fault, SET_ACCESS, hf_file_set_access(ff->inner, like, err), err)
+    return rc;
+}
+
 static enum hf_code file_stat(struct hf_file *f, struct hf_stat *ret, struct hf_err *err)
 {
     struct fault_file *ff = fault_file(f);
@@ -148,6 +157,7 @@ static const struct hf_file_ops file_ops = {
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,
+    .set_access = file_set_access,
     .stat = file_stat,
     .lock = file_lock,
     .close = file_close,

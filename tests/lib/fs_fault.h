@@ -30,6 +30,7 @@
     X(SYNC)                                                                                        \
     X(TRUNCATE)                                                                                    \
     X(SET_MTIME)                                                                                   \
+    X(SET_ACCESS)                                                                                  \
     X(FSTAT)                                                                                       \
     X(LOCK)
 

@@ -16,7 +16,9 @@
 #include "lib/fixture.h"
 #include "lib/store_mem.h"
 
-#define FAKE_HEADER_BYTES 28
+#define FAKE_HEADER_BYTES 29
+#define FAKE_CATCHUP      1 /* flags, the header's last byte */
+#define FAKE_CLAMPED      2
 #define FAKE_START_MS     INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
 
 static inline enum hf_code fake_info(struct hf_slice header, struct hf_seg_info *ret,
@@ -29,6 +31,8 @@ static inline enum hf_code fake_info(struct hf_slice header, struct hf_seg_info 
         .min_txid = hf_get_be64(header.ptr + 4),
         .max_txid = hf_get_be64(header.ptr + 12),
         .time_ms = (int64_t)hf_get_be64(header.ptr + 20),
+        .catchup = (header.ptr[28] & FAKE_CATCHUP) != 0,
+        .clamped = (header.ptr[28] & FAKE_CLAMPED) != 0,
     };
     return HF_OK;
 }
@@ -63,8 +67,8 @@ static inline void fake_put(struct fake *f, const char *key, struct hf_slice bod
 }
 
 /* A segment of `size` bytes, at least a header, at the key of the archive's layout. */
-static inline void fake_put_segment(struct fake *f, unsigned level, uint64_t min, uint64_t max,
-                                    int64_t time_ms, size_t size)
+static inline void fake_put_marked(struct fake *f, unsigned level, uint64_t min, uint64_t max,
+                                   int64_t time_ms, size_t size, unsigned flags)
 {
     const struct hf_segment segment = {.level = level, .min_txid = min, .max_txid = max};
     HF_AUTO_BUF body = {0};
@@ -77,11 +81,19 @@ static inline void fake_put_segment(struct fake *f, unsigned level, uint64_t min
     hf_put_be64(to + 4, min);
     hf_put_be64(to + 12, max);
     hf_put_be64(to + 20, (uint64_t)time_ms);
+    to[28] = (uint8_t)flags;
     hf_archive_segment_key(&f->archive, &segment, key);
     fake_put(f, key, hf_buf_slice(&body));
 }
 
-/* "0:1-1 0:2-2 9:1-5": segments by level and TXIDs. TXID n has the time FAKE_START_MS + 1000 n. */
+static inline void fake_put_segment(struct fake *f, unsigned level, uint64_t min, uint64_t max,
+                                    int64_t time_ms, size_t size)
+{
+    fake_put_marked(f, level, min, max, time_ms, size, 0);
+}
+
+/* "0:1-1 0:2-2 9:1-5": segments by level and TXIDs. TXID n has the time FAKE_START_MS + 1000 n.
+ * "0:3-3c" is a catch-up. */
 static inline void fake_put_all(struct fake *f, const char *text)
 {
     unsigned level;
@@ -90,8 +102,10 @@ static inline void fake_put_all(struct fake *f, const char *text)
     int len;
 
     while (sscanf(text, " %u:%" SCNu64 "-%" SCNu64 "%n", &level, &min, &max, &len) == 3) {
-        fake_put_segment(f, level, min, max, FAKE_START_MS + 1000 * (int64_t)max, 100);
         text += len;
+        fake_put_marked(f, level, min, max, FAKE_START_MS + 1000 * (int64_t)max, 100,
+                        *text == 'c' ? FAKE_CATCHUP : 0);
+        text += *text == 'c';
     }
     assert_int_equal(strspn(text, " "), strlen(text));
 }

@@ -5,6 +5,7 @@
  * Method: each question is asked again and again with its n-th request failing, for all n, over
  * archives that end in every kind of answer.
  */
+#include "archive/catchups.h"
 #include "archive/members.h"
 #include "archive/owner.h"
 #include "archive/plan.h"
@@ -70,6 +71,19 @@ static enum hf_code ask_all(struct hf_archive *a, struct hf_err *err)
     return hf_listing_all(a, &l, err);
 }
 
+/* The record of TXID 16 is put and read. */
+static enum hf_code ask_gaps(struct hf_archive *a, struct hf_err *err)
+{
+    const struct hf_seg_info info = {.min_txid = 16, .max_txid = 16, .catchup = true};
+    HF_AUTO_SEG_LIST all = {0};
+    HF_AUTO_GAPS gaps = {0};
+    enum hf_code rc = hf_catchup_put(a, &info, 1, err);
+
+    if (rc == HF_OK)
+        rc = hf_listing_all(a, &all, err);
+    return rc != HF_OK ? rc : hf_catchups_list(a, &fake_codec, &all, 9, &gaps, err);
+}
+
 static enum hf_code ask_open(struct hf_archive *a, struct hf_err *err)
 {
     struct hf_archive again;
@@ -106,8 +120,8 @@ static enum hf_code ask_members(struct hf_archive *a, struct hf_err *err)
 }
 
 static ask_fn *const questions[] = {
-    ask_latest, ask_txid, ask_first_txid, ask_time,  ask_future,
-    ask_head,   ask_all,  ask_open,       ask_owner, ask_members,
+    ask_latest, ask_txid, ask_first_txid, ask_time,    ask_future, ask_head,
+    ask_all,    ask_open, ask_owner,      ask_members, ask_gaps,
 };
 
 static const char *const archives[] = {
@@ -117,6 +131,7 @@ static const char *const archives[] = {
     "9:1-3 0:4-4 0:5-5 0:15-15 0:16-16 0:20-20",
     "9:1-3 1:4-8 1:9-25 0:15-15",
     "0:4-4 0:5-5",
+    "0:1-1 0:2-2 0:15-15 0:16-16c 0:17-17",
 };
 
 static unsigned denied_count;

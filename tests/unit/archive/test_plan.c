@@ -406,6 +406,132 @@ static void a_segment_that_vanishes_is_looked_for_once_more(void **state)
     }
 }
 
+static void a_time_before_a_catch_up_lies_in_a_gap(void **state)
+{
+    static const struct {
+        const char *segments;
+        int64_t time_ms;
+        uint64_t txid;
+        struct hf_gap gap;
+    } cases[] = {
+        {"0:1-1 0:2-2 0:5-5c 0:3-3 0:4-4", TIME(4) + 1, 4, {4, 5, TIME(4), TIME(5)}},
+        {"0:1-1 0:2-2c 0:3-3", TIME(2) - 1, 1, {1, 2, TIME(1), TIME(2)}},
+        /* What was captured, at its very time or where no gap follows. */
+        {"0:1-1 0:2-2c 0:3-3", TIME(1), 1, {0}},
+        {"0:1-1 0:2-2c 0:3-3", TIME(2), 2, {0}},
+        {"0:1-1 0:2-2c 0:3-3", TIME(2) + 1, 2, {0}},
+        {"0:1-1 0:2-2c", TIME(9), 2, {0}},
+        {"0:1-1 0:2-2 0:3-3", TIME(2) + 1, 2, {0}},
+        /* The finest segment tells; a merged one has the mark of all that it was made of. */
+        {"0:1-1 0:2-2 0:3-3 0:4-4c 2:2-4c 9:1-3", TIME(2) + 1, 2, {0}},
+        {"0:1-1 0:2-2 0:3-3c 2:2-3c 9:1-3", TIME(2) + 1, 2, {2, 3, TIME(2), TIME(3)}},
+        {"0:1-1 1:2-4c", TIME(2), 1, {1, 4, TIME(1), TIME(4)}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        struct fake f;
+        HF_AUTO_PLAN *p = NULL;
+
+        fake_init(&f);
+        fake_put_all(&f, cases[i].segments);
+        hf_must(plan_time(&f, cases[i].time_ms, &p), &f.err);
+        assert_int_equal(p->txid, cases[i].txid);
+        assert_memory_equal(&p->gap, &cases[i].gap, sizeof(p->gap));
+        assert_int_equal(p->set_back.txid, 0);
+        fake_done(&f);
+    }
+}
+
+static void only_a_time_can_lie_in_a_gap(void **state)
+{
+    struct fake f;
+    HF_AUTO_PLAN *latest = NULL;
+    HF_AUTO_PLAN *by_txid = NULL;
+
+    (void)state;
+    fake_init(&f);
+    fake_put_all(&f, "0:1-1 0:2-2c 0:3-3c");
+    hf_must(plan_latest(&f, &latest), &f.err);
+    hf_must(plan_txid(&f, 1, &by_txid), &f.err);
+    assert_int_equal(latest->gap.to_txid | by_txid->gap.to_txid, 0);
+    fake_done(&f);
+}
+
+/* The clock stood at TIME(100) for TXID 3, and was set back: 4 and 5 carry that time, too. */
+static void put_clock_set_back(struct fake *f)
+{
+    fake_put_all(f, "0:1-1 0:2-2");
+    fake_put_marked(f, 0, 3, 3, TIME(100), 50, 0);
+    fake_put_marked(f, 0, 4, 4, TIME(100), 50, FAKE_CLAMPED);
+    fake_put_marked(f, 0, 5, 5, TIME(100), 50, FAKE_CLAMPED);
+    fake_put_marked(f, 0, 6, 6, TIME(101), 50, 0);
+}
+
+static void a_time_before_a_clock_that_was_set_back_is_doubtful(void **state)
+{
+    static const struct {
+        int64_t time_ms;
+        uint64_t txid;
+        uint64_t doubtful_from;
+    } cases[] = {
+        {TIME(1), 1, 0},       {TIME(1) + 500, 1, 0}, {TIME(2), 2, 3},   {TIME(50), 2, 3},
+        {TIME(100) - 1, 2, 3}, {TIME(100), 5, 0},     {TIME(101), 6, 0}, {TIME(200), 6, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        struct fake f;
+        HF_AUTO_PLAN *p = NULL;
+
+        fake_init(&f);
+        put_clock_set_back(&f);
+        hf_must(plan_time(&f, cases[i].time_ms, &p), &f.err);
+        assert_int_equal(p->txid, cases[i].txid);
+        assert_int_equal(p->set_back.txid, cases[i].doubtful_from);
+        assert_int_equal(p->set_back.time_ms, cases[i].doubtful_from != 0 ? TIME(100) : 0);
+        assert_int_equal(p->gap.to_txid, 0);
+        fake_done(&f);
+    }
+}
+
+/* A segment beyond the target that cannot be read keeps nobody from the target. */
+static void damage_behind_the_next_segment_is_no_failure(void **state)
+{
+    struct fake f;
+    HF_AUTO_PLAN *p = NULL;
+
+    (void)state;
+    fake_init(&f);
+    put_clock_set_back(&f);
+    fake_put(&f, "t/a.db/0000/0000000000000004-0000000000000004.ltx", hf_slice_str("short"));
+    hf_must(plan_time(&f, TIME(50), &p), &f.err);
+    assert_int_equal(p->txid, 2);
+    assert_int_equal(p->set_back.txid, 0);
+    fake_done(&f);
+}
+
+static void what_the_archive_has_is_not_in_the_future(void **state)
+{
+    struct hf_target target = {.kind = HF_TARGET_TIME, .now_ms = TIME(3)};
+    struct fake f;
+
+    (void)state;
+    fake_init(&f);
+    put_clock_set_back(&f);
+    for (target.time_ms = TIME(3); target.time_ms <= TIME(101); target.time_ms += 1000) {
+        HF_AUTO_PLAN *p = NULL;
+
+        hf_must(plan(&f, target, &p), &f.err);
+    }
+    HF_AUTO_PLAN *p = NULL;
+
+    target.time_ms = TIME(101) + 1;
+    assert_int_equal(plan(&f, target, &p), HF_USAGE);
+    assert_says(&f.err, "in the future");
+    fake_done(&f);
+}
+
 static uint64_t requests_take(struct fake *f)
 {
     const struct store_mem_requests n = store_mem_requests_take(f->store);
@@ -521,6 +647,11 @@ int main(void)
         cmocka_unit_test(a_header_that_disagrees_with_its_name_is_damage),
         cmocka_unit_test(names_that_are_no_segments_change_nothing),
         cmocka_unit_test(a_segment_that_vanishes_is_looked_for_once_more),
+        cmocka_unit_test(a_time_before_a_catch_up_lies_in_a_gap),
+        cmocka_unit_test(only_a_time_can_lie_in_a_gap),
+        cmocka_unit_test(a_time_before_a_clock_that_was_set_back_is_doubtful),
+        cmocka_unit_test(damage_behind_the_next_segment_is_no_failure),
+        cmocka_unit_test(what_the_archive_has_is_not_in_the_future),
         cmocka_unit_test(five_thousand_segments_cost_few_requests),
         cmocka_unit_test(requests_do_not_grow_with_the_age_of_the_archive),
     };

@@ -23,7 +23,9 @@ struct model {
     bool covered[TXIDS_MAX + 2]; /* by a segment that is no snapshot */
     bool is_end[TXIDS_MAX + 2];
     int64_t time_ms[TXIDS_MAX + 2]; /* never falls */
-    uint64_t first_snapshot;        /* max TXID; 0: none */
+    bool catchup[TXIDS_MAX + 2];
+    bool clamped[TXIDS_MAX + 2]; /* has its predecessor's time */
+    uint64_t first_snapshot;     /* max TXID; 0: none */
     uint64_t max;
 };
 
@@ -82,6 +84,8 @@ static void model_solve(struct model *m, struct hf_rand *rand)
     for (uint64_t t = 1; t <= TXIDS_MAX; t++) {
         now += (int64_t)hf_rand_below(rand, 3) * 10;
         m->time_ms[t] = now;
+        m->catchup[t] = hf_rand_below(rand, 4) == 0;
+        m->clamped[t] = t > 1 && now == m->time_ms[t - 1] && hf_rand_below(rand, 2) == 0;
         for (size_t i = 0; i < m->count; i++) {
             const struct hf_segment *s = &m->segments[i];
 
@@ -127,13 +131,18 @@ static uint64_t model_next(const struct model *m, uint64_t txid)
 static unsigned outcomes[HF_IO + 1];
 static unsigned coarse_count;
 static unsigned after_last_count;
+static unsigned gap_count;
+static unsigned set_back_count;
 
 struct expected {
     enum hf_code rc;
     uint64_t txid;
     uint64_t wanted;
     bool after_last;
-    char words[2][64]; /* in the message */
+    struct hf_gap gap;
+    uint64_t set_back_txid;  /* 0: not */
+    bool set_back_uncertain; /* segments that end with the same TXID say different things */
+    char words[2][64];       /* in the message */
 };
 
 static void expect_hole(const struct model *m, uint64_t txid, struct expected *e)
@@ -167,6 +176,83 @@ static void expect_txid(const struct model *m, uint64_t txid, struct expected *e
     (void)snprintf(e->words[0], 64, "are %" PRIu64 " and %" PRIu64, last, later);
 }
 
+/* A segment has the marks of all TXIDs that it holds. */
+static unsigned marks(const struct model *m, const struct hf_segment *s)
+{
+    unsigned flags = 0;
+
+    for (uint64_t t = s->min_txid; t <= s->max_txid; t++)
+        flags |= (m->catchup[t] ? FAKE_CATCHUP : 0) | (m->clamped[t] ? FAKE_CLAMPED : 0);
+    return flags;
+}
+
+/* Of the narrowest segment, no snapshot, that ends with `txid`. */
+static unsigned marks_of_end(const struct model *m, uint64_t txid)
+{
+    const struct hf_segment *narrowest = NULL;
+
+    for (size_t i = 0; i < m->count; i++) {
+        const struct hf_segment *s = &m->segments[i];
+
+        if (s->max_txid == txid && s->min_txid > 1 &&
+            (narrowest == NULL || s->min_txid > narrowest->min_txid))
+            narrowest = s;
+    }
+    return narrowest != NULL ? marks(m, narrowest) : 0;
+}
+
+static bool has_segment(const struct model *m, uint64_t txid)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->segments[i].max_txid == txid && m->segments[i].min_txid > 1)
+            return true;
+    }
+    return false;
+}
+
+/* The segments that hold txid + 1 and end first beyond it: is any clamped, and are all? */
+static void look_behind(const struct model *m, uint64_t txid, bool *ret_any, bool *ret_all)
+{
+    uint64_t first = UINT64_MAX;
+
+    *ret_any = false;
+    *ret_all = true;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < m->count; i++) {
+            const struct hf_segment *s = &m->segments[i];
+
+            if (s->min_txid == 1 || s->min_txid > txid + 1 || s->max_txid <= txid)
+                continue;
+            if (pass == 0) {
+                first = s->max_txid < first ? s->max_txid : first;
+            } else if (s->max_txid == first) {
+                const bool clamped = (marks(m, s) & FAKE_CLAMPED) != 0;
+
+                *ret_any = *ret_any || clamped;
+                *ret_all = *ret_all && clamped;
+            }
+        }
+    }
+    *ret_all = *ret_all && *ret_any;
+}
+
+/* What is doubtful about the wanted time between the ends `found` and `next`. */
+static void expect_doubts(const struct model *m, int64_t time_ms, uint64_t found, uint64_t next,
+                          struct expected *e)
+{
+    bool any;
+    bool all;
+
+    if (next == 0 || !has_segment(m, next))
+        return;
+    if ((marks_of_end(m, next) & FAKE_CATCHUP) != 0 && time_ms > m->time_ms[found])
+        e->gap = (struct hf_gap){found, next, m->time_ms[found], m->time_ms[next]};
+    look_behind(m, next, &any, &all);
+    if ((marks_of_end(m, next) & FAKE_CLAMPED) != 0 || any)
+        e->set_back_txid = next;
+    e->set_back_uncertain = (marks_of_end(m, next) & FAKE_CLAMPED) == 0 && any && !all;
+}
+
 static void expect_time(const struct model *m, int64_t time_ms, struct expected *e)
 {
     uint64_t found = 0;
@@ -190,6 +276,7 @@ static void expect_time(const struct model *m, int64_t time_ms, struct expected 
         e->txid = last;
         e->wanted = found;
         e->after_last = next == 0 && time_ms > m->time_ms[found];
+        expect_doubts(m, time_ms, found, next, e);
     }
 }
 
@@ -256,7 +343,14 @@ static void check_target(struct fake *f, const struct model *m, const struct hf_
     assert_int_equal(p->wanted_txid, e.wanted);
     assert_int_equal(p->after_last, e.after_last);
     assert_int_equal(p->time_ms, m->time_ms[e.txid]);
+    assert_memory_equal(&p->gap, &e.gap, sizeof(e.gap));
+    if (!e.set_back_uncertain)
+        assert_int_equal(p->set_back.txid, e.set_back_txid);
+    if (p->set_back.txid != 0)
+        assert_int_equal(p->set_back.time_ms, m->time_ms[p->set_back.txid]);
     check_chain(f, p);
+    gap_count += p->gap.to_txid != 0;
+    set_back_count += p->set_back.txid != 0;
     coarse_count += p->wanted_txid > p->txid;
     after_last_count += p->after_last;
 }
@@ -265,9 +359,12 @@ static void assert_outcomes_met(void)
 {
     assert_true(outcomes[HF_OK] > 500 && outcomes[HF_HOLE] > 500 && outcomes[HF_USAGE] > 500);
     assert_true(coarse_count > 50 && after_last_count > 5);
+    assert_true(gap_count > 50 && set_back_count > 50);
     (void)memset(outcomes, 0, sizeof(outcomes));
     coarse_count = 0;
     after_last_count = 0;
+    gap_count = 0;
+    set_back_count = 0;
 }
 
 /* Put the model's segments, with the store's own dates near the truth or anywhere. */
@@ -281,8 +378,8 @@ static void model_store(const struct model *m, struct fake *f, struct hf_rand *r
         const uint64_t late_ms = hf_rand_below(rand, lies ? 2000 : 5);
 
         f->clock.now_us = (m->time_ms[s->max_txid] + (int64_t)late_ms) * 1000;
-        fake_put_segment(f, s->level, s->min_txid, s->max_txid, m->time_ms[s->max_txid],
-                         FAKE_HEADER_BYTES + (size_t)hf_rand_below(rand, 50));
+        fake_put_marked(f, s->level, s->min_txid, s->max_txid, m->time_ms[s->max_txid],
+                        FAKE_HEADER_BYTES + (size_t)hf_rand_below(rand, 50), marks(m, s));
     }
 }
 

@@ -260,6 +260,49 @@ static void replaced_file_keeps_the_asked_mode_and_no_leftover(void **state)
     assert_int_equal(all.count, 1);
 }
 
+static void access_is_taken_over_from_another_file(void **state)
+{
+    struct test *t = *state;
+    HF_AUTO_FREE char *path = path_of(t, "f");
+    HF_AUTO_FILE *f = open_file(t, "f", HF_OPEN_NEW);
+    struct hf_stat like = {.mode = 0640, .uid = geteuid(), .gid = getegid()};
+    struct hf_stat got;
+
+    if (geteuid() == 0)
+        like.uid = like.gid = 65534;
+    hf_must(hf_file_set_access(f, &like, &t->err), &t->err);
+    hf_must(hf_file_stat(f, &got, &t->err), &t->err);
+    assert_int_equal(got.mode, like.mode);
+    assert_int_equal(got.uid, like.uid);
+    assert_int_equal(got.gid, like.gid);
+    hf_must(hf_fs_stat(&t->fs.base, path, &got, &t->err), &t->err);
+    assert_int_equal(got.mode, like.mode);
+}
+
+static void a_group_that_cannot_be_given_gets_nothing(void **state)
+{
+    const struct hf_stat like = {.mode = 0664, .uid = 12345, .gid = 12345};
+    const bool is_root = geteuid() == 0;
+    struct test *t = *state;
+    HF_AUTO_FREE char *path = path_of(t, "f");
+    HF_AUTO_FILE *f = open_file(t, "f", HF_OPEN_NEW);
+    struct hf_stat got;
+    enum hf_code rc;
+
+    if (is_root) { /* who may not give files away */
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+    rc = hf_file_set_access(f, &like, &t->err);
+    if (is_root)
+        assert_int_equal(seteuid(0), 0);
+    hf_must(rc, &t->err);
+    hf_must(hf_file_stat(f, &got, &t->err), &t->err);
+    assert_int_equal(got.mode, 0604);
+    assert_int_not_equal(got.uid, like.uid);
+    assert_int_not_equal(got.gid, like.gid);
+}
+
 static void parts_of_paths_are_found(void **state)
 {
     static const struct {
@@ -299,6 +342,8 @@ int main(void)
         TEST(read_all_appends_and_keeps_to_its_limit),
         TEST(replaced_file_is_old_or_new_whatever_fails),
         TEST(replaced_file_keeps_the_asked_mode_and_no_leftover),
+        TEST(access_is_taken_over_from_another_file),
+        TEST(a_group_that_cannot_be_given_gets_nothing),
         TEST(parts_of_paths_are_found),
         TEST(space_is_told),
     };

@@ -48,6 +48,7 @@ static void assert_headers_equal(const struct hf_ltx_header *a, const struct hf_
     assert_int_equal(a->format, b->format);
     assert_true(hf_root_equal(a->root, b->root));
     assert_int_equal(a->catchup, b->catchup);
+    assert_int_equal(a->clamped, b->clamped);
 }
 
 static void a_header_comes_back_as_it_was(void **state)
@@ -61,6 +62,29 @@ static void a_header_comes_back_as_it_was(void **state)
     hf_must(hf_ltx_header_encode(&h, bytes, &err), &err);
     hf_must(hf_ltx_header_decode(hf_slice(bytes, sizeof(bytes)), &back, &err), &err);
     assert_headers_equal(&h, &back);
+}
+
+/* Every pair of marks has its byte, comes back, and is what the archive is told. */
+static void marks_are_bits_of_their_own(void **state)
+{
+    (void)state;
+    for (unsigned marks = 0; marks < 4; marks++) {
+        struct hf_ltx_header h = full_header();
+        uint8_t bytes[HF_LTX_HEADER_BYTES];
+        struct hf_ltx_header back;
+        struct hf_seg_info info;
+        struct hf_err err;
+
+        h.catchup = (marks & 1) != 0;
+        h.clamped = (marks & 2) != 0;
+        hf_must(hf_ltx_header_encode(&h, bytes, &err), &err);
+        assert_int_equal(bytes[98], marks);
+        hf_must(hf_ltx_header_decode(hf_slice(bytes, sizeof(bytes)), &back, &err), &err);
+        assert_headers_equal(&h, &back);
+        hf_must(hf_ltx_seg_info(hf_slice(bytes, sizeof(bytes)), &info, &err), &err);
+        assert_int_equal(info.catchup, h.catchup);
+        assert_int_equal(info.clamped, h.clamped);
+    }
 }
 
 static void header_fields_lie_where_the_format_says(void **state)
@@ -232,7 +256,7 @@ static void unknown_bits_of_our_format_are_damage(void **state)
 
     (void)state;
     hf_must(hf_ltx_header_encode(&h, bytes, &err), &err);
-    bytes[98] = 2;
+    bytes[98] = 4;
     assert_int_equal(hf_ltx_header_decode(hf_slice(bytes, sizeof(bytes)), &back, &err), HF_DAMAGE);
     bytes[98] = 0;
     bytes[99] = 1;
@@ -255,7 +279,7 @@ static void reserved_bytes_of_others_mean_nothing(void **state)
     bytes[99] = 0xff;
     hf_must(hf_ltx_seg_info(hf_slice(bytes, sizeof(bytes)), &info, &err), &err);
     assert_false(info.has_root);
-    assert_false(info.catchup);
+    assert_false(info.catchup || info.clamped);
     assert_int_equal(info.root.hi, 0);
     assert_int_equal(info.epoch, 0); /* others' node numbers are no epochs of ours */
 }
@@ -480,6 +504,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_header_comes_back_as_it_was),
+        cmocka_unit_test(marks_are_bits_of_their_own),
         cmocka_unit_test(header_fields_lie_where_the_format_says),
         cmocka_unit_test(each_header_rule_names_its_field),
         cmocka_unit_test(decode_refuses_what_encode_refuses),

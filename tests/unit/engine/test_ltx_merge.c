@@ -68,6 +68,7 @@ static struct hf_ltx_header header_at(const struct history *h, uint64_t txid, bo
         .format = tracked ? HF_LTX_FORMAT : 0,
         .root = {.hi = tracked ? txid : 0, .lo = tracked ? 9 : 0},
         .catchup = tracked && txid == 4,
+        .clamped = tracked && txid == 3,
     };
 }
 
@@ -207,6 +208,7 @@ static void a_merge_leads_where_its_inputs_lead(void **state)
                 assert_int_equal(got.format, HF_LTX_FORMAT);
                 assert_true(hf_root_equal(got.root, h.headers[last].root));
                 assert_int_equal(got.catchup, first <= 4 && last >= 4);
+                assert_int_equal(got.clamped, first <= 3 && last >= 3);
                 assert_int_equal(told.max_txid, last);
                 assert_int_equal(told.commit, got.commit);
             }

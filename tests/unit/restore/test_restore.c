@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/archive_maker.h"
 #include "lib/fixture.h"
@@ -127,20 +128,54 @@ static void every_restore_point_is_published_alone(void **state)
     fixture_done(&f);
 }
 
-static void the_file_is_its_callers_by_umask(void **state)
+static void the_file_is_its_owners_alone_whatever_the_umask(void **state)
 {
-    struct fixture f;
-    struct stat st;
-    const mode_t before = umask(027);
+    static const mode_t masks[] = {0, 022, 077};
 
     (void)state;
-    fixture_init(&f);
-    hf_must(restore(&f), &f.err);
-    assert_int_equal(stat(f.out, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0640);
-    assert_int_equal(st.st_nlink, 1);
-    (void)umask(before);
-    fixture_done(&f);
+    for (size_t i = 0; i < HF_ARRAY_LEN(masks); i++) {
+        struct fixture f;
+        struct stat st;
+        const mode_t before = umask(masks[i]);
+
+        fixture_init(&f);
+        f.options.force = i == 1; /* where there is nothing to replace */
+        hf_must(restore(&f), &f.err);
+        assert_int_equal(stat(f.out, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_nlink, 1);
+        (void)umask(before);
+        fixture_done(&f);
+    }
+}
+
+static void a_replaced_file_lends_its_mode_and_owner(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0664, 0400};
+    const bool is_root = geteuid() == 0;
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(modes); i++) {
+        struct fixture f;
+        struct stat st;
+        const mode_t before = umask(077);
+
+        fixture_init(&f);
+        put_file(&f, "", "mine");
+        if (is_root)
+            assert_int_equal(chown(f.out, 65534, 65533), 0);
+        assert_int_equal(chmod(f.out, modes[i]), 0);
+        f.options.force = true;
+        hf_must(restore(&f), &f.err);
+        maker_assert_file(&f.m, TXIDS, f.out);
+        assert_int_equal(stat(f.out, &st), 0);
+        assert_int_equal(st.st_mode & 07777, modes[i]);
+        assert_int_equal(st.st_uid, is_root ? 65534 : geteuid());
+        assert_int_equal(st.st_gid, is_root ? 65533 : getegid());
+        assert_int_equal(files_count(&f), 1);
+        (void)umask(before);
+        fixture_done(&f);
+    }
 }
 
 static void an_existing_output_is_replaced_only_by_force(void **state)
@@ -230,6 +265,17 @@ static enum hf_code little_space(struct hf_fs *fs, const char *path, uint64_t *r
     return HF_OK;
 }
 
+/* The message has the output and the bytes that it takes: pages, and 32 bytes a page of hashes. */
+static void assert_needs(struct fixture *f)
+{
+    char bytes[64];
+
+    (void)snprintf(bytes, sizeof(bytes), "%" PRIu32 " bytes",
+                   f->m.states[TXIDS].pages_count * (512 + 32));
+    assert_non_null(strstr(f->err.text, bytes));
+    assert_non_null(strstr(f->err.text, f->out));
+}
+
 static void too_little_space_is_told_with_both_numbers_before_anything_is_made(void **state)
 {
     struct fixture f;
@@ -241,8 +287,11 @@ static void too_little_space_is_told_with_both_numbers_before_anything_is_made(v
     ops = *hf_fs_system()->ops;
     ops.space = little_space;
     f.options.fs = &fs;
+    (void)store_mem_requests_take(f.store);
     assert_int_equal(restore(&f), HF_FULL);
+    assert_true(store_mem_requests_take(f.store).get <= 2); /* the last header, and the owner */
     assert_non_null(strstr(f.err.text, " 100 bytes free"));
+    assert_needs(&f);
     char pages[64];
 
     (void)snprintf(pages, sizeof(pages), "%" PRIu32 " pages of 512", f.m.states[TXIDS].pages_count);
@@ -261,7 +310,8 @@ static void whatever_call_fails_there_is_no_output_or_the_whole_one(void **state
     } cases[] = {
         {FS_WRITE | FS_TRUNCATE, true, HF_FULL},
         {FS_WRITE, false, HF_FULL},
-        {FS_OPEN | FS_RENAME | FS_LINK | FS_SYNC | FS_SYNC_DIR | FS_STAT | FS_SPACE | FS_READ,
+        {FS_OPEN | FS_RENAME | FS_SET_ACCESS | FS_LINK | FS_SYNC | FS_SYNC_DIR | FS_STAT |
+             FS_SPACE | FS_READ,
          false, HF_IO},
     };
 
@@ -302,6 +352,36 @@ static void whatever_call_fails_there_is_no_output_or_the_whole_one(void **state
         }
         assert_true(failures > 10);
     }
+}
+
+/* Others fill the disk while the restore runs. */
+static void a_disk_that_fills_up_is_told_with_what_is_needed(void **state)
+{
+    struct fixture f;
+    uint64_t failures = 0;
+
+    (void)state;
+    for (uint64_t at = 1;; at++) {
+        enum hf_code rc;
+
+        fixture_init(&f);
+        fs_fault_arm(&f.fs, (struct fs_fault_plan){.kinds = FS_WRITE | FS_TRUNCATE | FS_SYNC,
+                                                   .fail_at = at,
+                                                   .from_then_on = true,
+                                                   .code = HF_FULL});
+        rc = restore(&f);
+        fs_fault_disarm(&f.fs);
+        if (rc == HF_OK)
+            break;
+        assert_int_equal(rc, HF_FULL);
+        assert_needs(&f);
+        assert_non_null(strstr(f.err.text, "free at the beginning"));
+        assert_int_equal(files_count(&f), 0);
+        failures++;
+        fixture_done(&f);
+    }
+    assert_true(failures > 5);
+    fixture_done(&f);
 }
 
 static void damage_leaves_nothing_behind(void **state)
@@ -374,13 +454,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_restore_point_is_published_alone),
-        cmocka_unit_test(the_file_is_its_callers_by_umask),
+        cmocka_unit_test(the_file_is_its_owners_alone_whatever_the_umask),
+        cmocka_unit_test(a_replaced_file_lends_its_mode_and_owner),
         cmocka_unit_test(an_existing_output_is_replaced_only_by_force),
         cmocka_unit_test(what_sqlite_would_take_for_its_own_is_refused_even_by_force),
         cmocka_unit_test(an_output_that_cannot_be_is_told_before_anything_is_read),
         cmocka_unit_test(the_longest_name_can_be_restored_to),
         cmocka_unit_test(too_little_space_is_told_with_both_numbers_before_anything_is_made),
         cmocka_unit_test(whatever_call_fails_there_is_no_output_or_the_whole_one),
+        cmocka_unit_test(a_disk_that_fills_up_is_told_with_what_is_needed),
         cmocka_unit_test(damage_leaves_nothing_behind),
         cmocka_unit_test(what_came_meanwhile_is_left_as_it_is),
         cmocka_unit_test(stopping_leaves_nothing_behind),

@@ -35,6 +35,7 @@ enum {
 };
 
 #define OUR_FLAG_CATCHUP 1
+#define OUR_FLAG_CLAMPED 2
 
 static bool is_page_size(uint32_t bytes)
 {
@@ -121,7 +122,7 @@ static void put_our_bytes(uint8_t *dst, const struct hf_ltx_header *h)
         return;
     hf_root_put(dst + AT_ROOT, h->root);
     hf_put_be16(dst + AT_FORMAT, h->format);
-    dst[AT_OUR_FLAGS] = h->catchup ? OUR_FLAG_CATCHUP : 0;
+    dst[AT_OUR_FLAGS] = (h->catchup ? OUR_FLAG_CATCHUP : 0) | (h->clamped ? OUR_FLAG_CLAMPED : 0);
 }
 
 enum hf_code hf_ltx_header_encode(const struct hf_ltx_header *h, uint8_t dst[HF_LTX_HEADER_BYTES],
@@ -155,12 +156,13 @@ static enum hf_code get_our_bytes(const uint8_t *src, struct hf_ltx_header *h, s
     h->format = hf_get_be16(src + AT_FORMAT);
     if (h->format != HF_LTX_FORMAT)
         return HF_OK; /* 0: not ours; above: hf_ltx_header_check() refuses it */
-    if ((src[AT_OUR_FLAGS] & ~OUR_FLAG_CATCHUP) != 0 || src[AT_ZERO] != 0)
+    if ((src[AT_OUR_FLAGS] & ~(OUR_FLAG_CATCHUP | OUR_FLAG_CLAMPED)) != 0 || src[AT_ZERO] != 0)
         return hf_err_set(err, HF_DAMAGE,
-                          "header: bytes 98 and 99 are %02x %02x, expected 00 or 01 and 00",
+                          "header: bytes 98 and 99 are %02x %02x, expected 00 to 03 and 00",
                           (unsigned)src[AT_OUR_FLAGS], (unsigned)src[AT_ZERO]);
     h->root = hf_root_get(src + AT_ROOT);
     h->catchup = (src[AT_OUR_FLAGS] & OUR_FLAG_CATCHUP) != 0;
+    h->clamped = (src[AT_OUR_FLAGS] & OUR_FLAG_CLAMPED) != 0;
     return HF_OK;
 }
 
@@ -218,6 +220,7 @@ enum hf_code hf_ltx_seg_info(struct hf_slice header, struct hf_seg_info *ret, st
         .has_root = h.format != 0,
         .root = h.root,
         .catchup = h.catchup,
+        .clamped = h.clamped,
         .has_sums = hf_ltx_has_sums(&h),
         .pre_sum = h.pre_sum,
     };

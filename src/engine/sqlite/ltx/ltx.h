@@ -51,6 +51,7 @@ struct hf_ltx_header {
     uint16_t format;   /* 0: written by others, and the fields below are not there */
     struct hf_root root;
     bool catchup; /* carries what the disk says, not what the log says */
+    bool clamped; /* timestamp_ms is the predecessor's, because the clock stood before it */
 };
 
 static inline bool hf_ltx_is_snapshot(const struct hf_ltx_header *h)

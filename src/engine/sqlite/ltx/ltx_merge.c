@@ -203,8 +203,10 @@ static void make_header(struct merging *m, uint64_t node_id)
         .format = last->format,
         .root = last->root,
     };
-    for (size_t i = 0; i < m->inputs_count && m->header.format != 0; i++)
+    for (size_t i = 0; i < m->inputs_count && m->header.format != 0; i++) {
         m->header.catchup = m->header.catchup || m->inputs[i].reader->header.catchup;
+        m->header.clamped = m->header.clamped || m->inputs[i].reader->header.clamped;
+    }
 }
 
 /* Say which merge the writer's words are about. */

@@ -19,10 +19,10 @@
  * last Commit are left out. Compressed pages are copied as they are.
  *
  * The file's header: PageSize and MinTXID of the first; Commit, MaxTXID, Timestamp, root and format
- * of the last; node_id as given; WAL fields 0; the catch-up mark if any input has it (in our
- * format). It is tracked if the first and the last are, with Pre of the first and Post of the last;
- * a snapshot always is, its Post computed from the pages and, where the last input has one,
- * compared.
+ * of the last; node_id as given; WAL fields 0; the catch-up and the clamped mark if any input has
+ * it (in our format). It is tracked if the first and the last are, with Pre of the first and Post
+ * of the last; a snapshot always is, its Post computed from the pages and, where the last input has
+ * one, compared.
  *
  * HF_DAMAGE  an input is damaged (each is verified as hf_ltx_decode() does), or tracked neighbours
  *            do not chain by their checksums, or the first is a snapshot and pages are missing.
