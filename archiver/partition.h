@@ -53,7 +53,8 @@ struct partition {
     struct hf_taker taker;
     struct hf_upload *snapshot; /* being uploaded while it is made */
     struct hf_sink snapshot_sink;
-    uint64_t taken_txid; /* of the segment that is being made, as taken_ms */
+    uint64_t snapshot_bytes; /* given to `snapshot` */
+    uint64_t taken_txid;     /* of the segment that is being made, as taken_ms */
     int64_t taken_ms;
     int64_t cut_us;
     int64_t retry_ms;        /* 0: the last try did not fail */

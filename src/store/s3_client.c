@@ -10,6 +10,7 @@
 #include "store/s3_client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -17,6 +18,8 @@
 #include "base/hash.h"
 #include "store/retry.h"
 #include "store/sigv4.h"
+
+#define EQUAL_PARTS_HOST ".r2.cloudflarestorage.com" /* R2 docs, "Multipart upload" */
 
 /* env->rand, which belongs to one thread if it is seeded, for many. */
 struct shared_rand {
@@ -33,6 +36,7 @@ struct hf_s3_client {
     char *bucket;
     char *prefix; /* "" or ends in '/' */
     struct hf_aws_env aws;
+    atomic_bool equal_parts;
 };
 
 static uint64_t shared_next(struct hf_rand *r)
@@ -77,6 +81,7 @@ enum hf_code hf_s3_client_new(const struct hf_url *url, const struct hf_aws_env 
     c->rand.guarded = env->rand;
     (void)pthread_mutex_init(&c->rand.mutex, NULL);
     c->endpoint = endpoint;
+    c->equal_parts = strstr(endpoint.host, EQUAL_PARTS_HOST) != NULL;
     c->bucket = hf_strdup(url->host);
     c->prefix = url->path[0] != '\0' ? hf_strfmt("%s/", url->path) : hf_strdup("");
     c->aws.access_key_id = copy_text(aws->access_key_id);
@@ -108,6 +113,16 @@ const char *hf_s3_client_prefix(const struct hf_s3_client *c)
 struct hf_clock *hf_s3_client_clock(const struct hf_s3_client *c)
 {
     return c->clock;
+}
+
+bool hf_s3_client_equal_parts(const struct hf_s3_client *c)
+{
+    return c->equal_parts;
+}
+
+void hf_s3_client_set_equal_parts(struct hf_s3_client *c)
+{
+    c->equal_parts = true;
 }
 
 struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c)

@@ -521,7 +521,7 @@ static enum hf_code upload(struct world *w, const struct hf_put *put, size_t byt
     return hf_upload_finish(u, ret, &w->err);
 }
 
-#define TWO_PARTS ((9u << 20) + 1) /* with the smallest part, 8 MiB */
+#define TWO_PARTS ((17u << 20) + 1) /* a part without borders has 16 MiB */
 
 static void an_upload_of_one_part_is_a_plain_put(void **state)
 {
