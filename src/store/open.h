@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/rand.h"
+#include "base/stop.h"
 #include "store/store.h"
 
 struct hf_store_env {
@@ -25,6 +26,12 @@ struct hf_store_env {
     struct hf_clock *clock;
     struct hf_rand *rand;
     bool create; /* file://: make the root folder if it is missing */
+    /* Borrowed as the others; NULL: never. Once it is set, by whoever opened the store, every call
+     * that waits for the network ends within about a second: with HF_CANCELED if nothing was
+     * written, and as if the connection had broken otherwise. It is for the moment when nobody
+     * wants to wait any more; a wish to stop that leaves time to finish is not that moment.
+     * s3+v2://: waits end at once, a request under way when the server answers or is given up. */
+    const hf_stop_flag *stop;
 };
 
 /*

@@ -6,7 +6,8 @@
  * the store's deadline. What a call reports about the caller's data is the same in every
  * implementation: store_file.c (file://), store_s3.c (s3://), store_s3v2.c (s3+v2://) and, for
  * tests, tests/lib/store_mem.c; tests/lib/store_contract.c asks each sentence below of each.
- * Transient failures are retried inside, with backoff and jitter, until the deadline.
+ * Transient failures are retried inside, with backoff and jitter, until the deadline, or until the
+ * store is told to stop (open.h): any call may then return HF_CANCELED, and nothing was written.
  */
 #ifndef HF_STORE_STORE_H
 #define HF_STORE_STORE_H

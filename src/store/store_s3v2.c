@@ -287,7 +287,8 @@ static enum hf_code run(struct call *c, send_fn *send, void *ctx, struct hf_err 
     bool maybe_written = false;
     enum hf_code rc;
 
-    hf_retry_init(&retry, c->store->env.clock, c->store->env.rand, HF_RETRY_BUDGET_MS);
+    hf_retry_init(&retry, c->store->env.clock, c->store->env.rand, c->store->env.stop,
+                  HF_RETRY_BUDGET_MS);
     do {
         begin_attempt(c, into_len);
         (void)pthread_mutex_lock(&libs3_mutex);
@@ -444,7 +445,7 @@ static enum hf_code store_get(struct hf_store *s, const char *key, uint64_t offs
     struct hf_retry retry;
     enum hf_code rc;
 
-    hf_retry_init(&retry, v2->env.clock, v2->env.rand, HF_RETRY_BUDGET_MS);
+    hf_retry_init(&retry, v2->env.clock, v2->env.rand, v2->env.stop, HF_RETRY_BUDGET_MS);
     do {
         ret->len = len_before;
         rc = get_version(s, key, offset, len, ret, ret_object, err);
