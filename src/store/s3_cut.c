@@ -68,9 +68,10 @@ static const struct border *best_border(const struct hf_s3_cutter *c)
 static void move_borders(struct hf_s3_cutter *c, size_t cut)
 {
     struct border *borders = (struct border *)(void *)c->borders.ptr;
+    const size_t count = borders != NULL ? c->borders.len / sizeof(*borders) : 0;
     size_t kept = 0;
 
-    for (size_t i = 0; i < c->borders.len / sizeof(*borders); i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct border b = borders[i];
 
         if (b.at >= cut + HF_S3_PART_BYTES_MIN)

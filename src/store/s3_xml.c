@@ -354,3 +354,26 @@ void hf_s3_page_done(struct hf_s3_page *page)
     hf_free(page->token);
     *page = (struct hf_s3_page){0};
 }
+
+enum hf_code hf_s3_page_tell(const struct hf_s3_page *page, const char *store_prefix,
+                             hf_list_fn *fn, void *ctx, struct hf_err *err)
+{
+    const size_t strip = strlen(store_prefix);
+
+    for (size_t i = 0; i < page->entries_count; i++) {
+        const struct hf_s3_entry *e = &page->entries[i];
+
+        if (strncmp(e->key, store_prefix, strip) != 0)
+            return hf_err_set(err, HF_IO, "the store lists '%.80s', which is not under '%.80s'",
+                              e->key, store_prefix);
+        /* "prefix/" itself: what consoles make to show an empty folder. */
+        if (e->key[strip] == '\0')
+            continue;
+
+        const enum hf_code rc = fn(ctx, e->key + strip, &e->object, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
+}

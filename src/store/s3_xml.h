@@ -50,6 +50,9 @@ struct hf_s3_page {
 enum hf_code hf_s3_page_parse(struct hf_slice xml, struct hf_s3_page *ret,
                               struct hf_err *err) HF_MUST_CHECK;
 void hf_s3_page_done(struct hf_s3_page *page); /* for HF_CLEANUP */
+/* Give the entries to `fn`, without the store's prefix; its failure ends that and is returned. */
+enum hf_code hf_s3_page_tell(const struct hf_s3_page *page, const char *store_prefix,
+                             hf_list_fn *fn, void *ctx, struct hf_err *err) HF_MUST_CHECK;
 
 /* The UploadId of a CreateMultipartUpload; the caller frees. */
 enum hf_code hf_s3_upload_id_parse(struct hf_slice xml, char **ret_id,

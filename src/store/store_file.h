@@ -32,9 +32,9 @@
 
 /*
  * A store in the folder `root`, which is absolute; files 0640, folders 0750, before the umask.
- * HF_NOT_FOUND  the folder does not exist and env->create is false. With it, it is made durably, but
- *               not what is missing above it: that may be something that is not mounted.
- * HF_USAGE      it is not absolute, or not a folder.
+ * HF_NOT_FOUND  the folder does not exist and env->create is false. With it, it is made durably,
+ * but not what is missing above it: that may be something that is not mounted. HF_USAGE      it is
+ * not absolute, or not a folder.
  */
 enum hf_code hf_store_file_new(const char *root, const struct hf_store_env *env,
                                struct hf_store **ret, struct hf_err *err) HF_MUST_CHECK;
