@@ -86,6 +86,15 @@ enum partition_phase partition_phase(struct partition *p)
     return phase;
 }
 
+int64_t partition_stopped_for_us(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const int64_t since_us = p->guarded.stopping_since_us;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    return since_us != 0 ? hf_mono_us(p->env->clock) - since_us : 0;
+}
+
 void partition_set_phase(struct partition *p, enum partition_phase phase)
 {
     (void)pthread_mutex_lock(&p->mutex);
@@ -142,19 +151,33 @@ static void hurry(struct partition *p)
         hf_job_wake(p->capture_job);
 }
 
+/* Whether a stopped partition may still bring something to the store that it has captured. */
+static bool is_draining(struct partition *p)
+{
+    const enum partition_phase phase = partition_phase(p);
+    const bool has = phase == PHASE_FOLLOW || phase == PHASE_DETACHED || phase == PHASE_CAPTURED;
+
+    return has && partition_stopped_for_us(p) <= STOP_WAIT_US;
+}
+
 static int64_t watch_stop(void *ctx)
 {
     struct hf_archiver *a = ctx;
     bool alive = false;
+    bool draining = false;
 
     for (size_t i = 0; i < a->count; i++)
         alive = alive || partition_phase(a->partitions[i]) != PHASE_ENDED;
     if (!alive)
         return HF_JOB_ENDED;
-    if (a->env.stop == NULL || !*a->env.stop)
+    if (!hf_stop_is_set(a->env.stop))
         return STOP_POLL_MS;
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; i < a->count; i++) {
         hurry(a->partitions[i]);
+        draining = draining || is_draining(a->partitions[i]);
+    }
+    if (!draining && a->env.cut != NULL)
+        *a->env.cut = true;
     return STOP_POLL_MS;
 }
 

@@ -20,6 +20,9 @@ struct hf_archiver_env {
     struct hf_rand *rand;
     struct hf_pool *pool;
     hf_stop_flag *stop;
+    hf_stop_flag *cut; /* set by the archiver to end what still waits for the stores: after a stop,
+                          when nobody has anything left to bring there, or after 20 s. The flag that
+                          the targets' stores were opened with; or NULL */
 };
 
 struct hf_archiver_target {

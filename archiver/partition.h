@@ -24,6 +24,7 @@
 #define OWNER_TOUCH_MS    3600000
 #define OWNER_LOOK_MS     5000 /* a newer archiver is noticed at the latest after this */
 #define BOUNDARY_WAIT_MS  10000
+#define STOP_WAIT_US      20000000 /* how long a stopped archiver tries to empty the spool */
 
 enum partition_phase {
     PHASE_START,  /* the archive's state is not known yet */
@@ -53,7 +54,8 @@ struct partition {
     struct hf_taker taker;
     struct hf_upload *snapshot; /* being uploaded while it is made */
     struct hf_sink snapshot_sink;
-    uint64_t taken_txid; /* of the segment that is being made, as taken_ms */
+    uint64_t snapshot_bytes; /* given to `snapshot` */
+    uint64_t taken_txid;     /* of the segment that is being made, as taken_ms */
     int64_t taken_ms;
     int64_t cut_us;
     int64_t retry_ms;        /* 0: the last try did not fail */
@@ -95,6 +97,8 @@ void partition_free(struct partition *p);
 
 /* Read and write under the mutex; PHASE_ENDED is final. */
 enum partition_phase partition_phase(struct partition *p);
+/* 0: it is not stopped. */
+int64_t partition_stopped_for_us(struct partition *p);
 /* See partition_phase(). */
 void partition_set_phase(struct partition *p, enum partition_phase phase);
 /* Remember the failure that the partition ends with; the first one counts. */

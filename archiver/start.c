@@ -35,6 +35,16 @@ static enum hf_code lock_state(struct partition *p, struct hf_err *err)
     return rc;
 }
 
+static enum hf_code refuse_empty(const struct partition *p, uint64_t txid, struct hf_err *err)
+{
+    return hf_err_set(
+        err, HF_HOLE,
+        "%s is empty, but this machine has archived up to TXID %" PRIu64
+        " there: a wrong URL, something is not mounted, or the archive was deleted. To "
+        "begin anew, remove %s",
+        p->target.url, txid, p->state_dir);
+}
+
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
 static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
 {
@@ -57,6 +67,8 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
         rc = hf_listing_head(&p->archive, 0, &head, err);
         if (rc != HF_OK)
             return rc;
+        if (head.max_txid == 0 && partition_confirmed(p) > 0)
+            return refuse_empty(p, partition_confirmed(p), err);
         if (head.max_txid > 0)
             return hf_err_set(err, HF_USAGE,
                               "%s holds segments that another program wrote: holdfast can restore "
@@ -260,11 +272,7 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
                           "list`, and archive to a new URL",
                           p->target.url, head.head_txid, head.max_txid);
     if (head.max_txid == 0 && known > 0 && spool_first(p->spool) != 1)
-        return hf_err_set(
-            err, HF_HOLE,
-            "%s is empty, but this machine has archived up to TXID %" PRIu64
-            " there: a wrong URL, or the archive was deleted. To begin anew, remove %s",
-            p->target.url, known, p->state_dir);
+        return refuse_empty(p, known, err);
     rc = check_tail(p, head.head_txid, err);
     if (rc == HF_OK)
         rc = agree(p, head.head_txid, err);

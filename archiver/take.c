@@ -3,28 +3,43 @@
  * take.c - where capture's segments go. The first snapshot goes straight into the store, so that a
  * large database needs no second copy on its own disk; everything else goes through the spool.
  */
+#include <inttypes.h>
+
 #include "archiver/partition.h"
 #include "base/check.h"
+#include "base/log.h"
 
 static struct partition *of_taker(struct hf_taker *t)
 {
     return (struct partition *)(void *)((char *)t - offsetof(struct partition, taker));
 }
 
+static struct partition *of_sink(struct hf_sink *s)
+{
+    return (struct partition *)(void *)((char *)s - offsetof(struct partition, snapshot_sink));
+}
+
 static enum hf_code snapshot_write(struct hf_sink *s, struct hf_slice data, struct hf_err *err)
 {
-    struct partition *p =
-        (struct partition *)(void *)((char *)s - offsetof(struct partition, snapshot_sink));
+    struct partition *p = of_sink(s);
     const enum hf_code rc = hf_upload_write(p->snapshot, data, err);
 
     if (rc == HF_OK) {
         (void)pthread_mutex_lock(&p->mutex);
         p->guarded.status.uploaded_bytes += data.len;
         (void)pthread_mutex_unlock(&p->mutex);
+        p->snapshot_bytes += data.len;
     }
     return rc;
 }
 
+static void snapshot_border(struct hf_sink *s, uint64_t position)
+{
+    hf_upload_cut_here(of_sink(s)->snapshot, position);
+}
+
+/* To resume an upload is to write into what an older archiver may still be writing to, so the
+ * archive has to be ours (S3 refuses to complete a mixture: src/store/DESIGN.md). */
 static enum hf_code begin_snapshot(struct partition *p, const struct hf_seg_info *info,
                                    struct hf_sink **ret, struct hf_err *err)
 {
@@ -35,14 +50,20 @@ static enum hf_code begin_snapshot(struct partition *p, const struct hf_seg_info
                                                                           : HF_PUT_ALWAYS,
         .timestamp_ms = info->time_ms,
         .size_hint = info->pages_count * info->page_bytes,
+        .resume = true,
     };
     char key[HF_KEY_MAX + 1];
+    enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
 
+    if (rc != HF_OK)
+        return rc;
     hf_archive_segment_key(&p->archive, &segment, key);
-    const enum hf_code rc = hf_upload_new(p->target.store, key, &put, &p->snapshot, err);
-
+    rc = hf_upload_new(p->target.store, key, &put, &p->snapshot, err);
+    if (rc != HF_OK)
+        return rc;
+    p->snapshot_bytes = 0;
     *ret = &p->snapshot_sink;
-    return rc;
+    return HF_OK;
 }
 
 static enum hf_code take_begin(struct hf_taker *t, const struct hf_seg_info *info,
@@ -65,10 +86,17 @@ static enum hf_code take_commit(struct hf_taker *t, struct hf_err *err)
     if (p->snapshot == NULL)
         return spool_commit(p->spool, err);
     rc = hf_upload_finish(p->snapshot, NULL, err);
+    const uint64_t reused_bytes = hf_upload_reused_bytes(p->snapshot);
+
     hf_upload_free_ptr(&p->snapshot);
     if (rc != HF_OK)
         return rc;
+    if (reused_bytes > 0)
+        hf_log(HF_LOG_INFO,
+               "%s: snapshot: %" PRIu64 " of %" PRIu64 " bytes were there from an earlier try",
+               p->target.name, reused_bytes, p->snapshot_bytes);
     (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.status.uploaded_bytes -= reused_bytes;
     p->guarded.status.archived_txid = p->taken_txid;
     partition_set_confirmed(p, p->taken_txid);
     p->guarded.status.archived_ms = p->taken_ms;
@@ -87,5 +115,5 @@ static void take_abort(struct hf_taker *t)
 void partition_taker_init(struct partition *p)
 {
     p->taker = (struct hf_taker){.begin = take_begin, .commit = take_commit, .abort = take_abort};
-    p->snapshot_sink.write = snapshot_write;
+    p->snapshot_sink = (struct hf_sink){.write = snapshot_write, .border = snapshot_border};
 }

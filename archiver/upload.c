@@ -18,7 +18,6 @@
 #include "base/log.h"
 
 #define SEGMENTS_PER_RUN  16
-#define STOP_WAIT_US      20000000 /* how long a stopped archiver tries to empty the spool */
 #define STOP_RETRY_MS_MAX 2000
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
@@ -205,16 +204,6 @@ static int64_t end_upload(struct partition *p)
     return HF_JOB_ENDED;
 }
 
-/* 0: it is not stopped. */
-static int64_t stopped_for_us(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const int64_t since_us = p->guarded.stopping_since_us;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    return since_us != 0 ? hf_mono_us(p->env->clock) - since_us : 0;
-}
-
 static int64_t judge_failure(struct partition *p, struct hf_err *err)
 {
     if (err->code == HF_FENCED) {
@@ -232,7 +221,8 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
         hf_job_wake(p->capture_job);
         return HF_JOB_WHEN_WOKEN;
     }
-    if ((p->once && partition_phase(p) == PHASE_CAPTURED) || stopped_for_us(p) > STOP_WAIT_US) {
+    if ((p->once && partition_phase(p) == PHASE_CAPTURED) || err->code == HF_CANCELED ||
+        partition_stopped_for_us(p) > STOP_WAIT_US) {
         (void)hf_err_wrap(err,
                           "segments from TXID %" PRIu64
                           " on are not archived yet and wait in "
@@ -246,7 +236,7 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
     (void)pthread_mutex_unlock(&p->mutex);
     int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
 
-    if (stopped_for_us(p) > 0 && again_ms > STOP_RETRY_MS_MAX)
+    if (partition_stopped_for_us(p) > 0 && again_ms > STOP_RETRY_MS_MAX)
         again_ms = STOP_RETRY_MS_MAX;
     p->upload_again_us = hf_mono_us(p->env->clock) + again_ms * 1000;
     return again_ms;

@@ -87,8 +87,12 @@ static void hide(struct shown *shown, size_t count)
 enum hf_code hf_archiving_run(struct hf_session *s, const struct hf_archiving *a,
                               struct hf_archiver_status *ret, struct hf_err *err)
 {
-    const struct hf_archiver_env env = {
-        .fs = s->fs, .clock = s->clock, .rand = s->rand, .pool = s->pool, .stop = s->stop};
+    const struct hf_archiver_env env = {.fs = s->fs,
+                                        .clock = s->clock,
+                                        .rand = s->rand,
+                                        .pool = s->pool,
+                                        .stop = s->stop,
+                                        .cut = &s->cut};
     const struct hf_place *items = &a->places->items[a->first];
     HF_CLEANUP(free_archiver) struct hf_archiver *archiver = hf_archiver_new(&env);
     struct shown *shown = show(s, items, a->count);

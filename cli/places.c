@@ -54,7 +54,7 @@ static enum hf_code open_store(const struct hf_session *s, const char *url, bool
                                struct hf_places *ret, struct hf_err *err)
 {
     const struct hf_store_env env = {
-        .fs = s->fs, .clock = s->clock, .rand = s->rand, .create = create};
+        .fs = s->fs, .clock = s->clock, .rand = s->rand, .create = create, .stop = s->store_stop};
 
     return hf_store_open(url, &env, &ret->store, err);
 }

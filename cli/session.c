@@ -21,6 +21,7 @@ enum hf_code hf_session_init(struct hf_session *s, const struct hf_verb *verb,
         .engine = hf_engine_sqlite(),
         .stop = hf_stop_install(),
     };
+    s->store_stop = s->stop;
     hf_log_level_set(args->verbose ? HF_LOG_DEBUG : args->quiet ? HF_LOG_WARN : HF_LOG_INFO);
     if (args->config != NULL) {
         const enum hf_code rc = hf_config_load(s->fs, args->config, &s->config, err);

@@ -23,6 +23,9 @@ struct hf_session {
     struct hf_rand *rand;
     const struct hf_engine *engine;
     hf_stop_flag *stop;
+    hf_stop_flag *store_stop; /* what ends calls of a store: `stop`, or `cut` in a verb that has
+                                 something to bring there first */
+    hf_stop_flag cut;         /* set by the archiver (archiver.h) */
     struct hf_pool *pool;     /* owned */
     struct hf_config *config; /* owned; NULL without -c */
     int status;               /* the exit status so far */

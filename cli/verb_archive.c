@@ -137,6 +137,7 @@ static enum hf_code run(struct hf_session *s, struct hf_err *err)
         rc = hf_place_check_database(s, s->args->operands[0], err);
     if (rc == HF_OK && s->config == NULL)
         rc = hf_archiving_prepare(s, s->args->operands[0], err);
+    s->store_stop = &s->cut;
     if (rc == HF_OK)
         rc = hf_places_find(s, HF_PLACES_LIVE, true, &places, err);
     if (rc != HF_OK)

@@ -18,7 +18,8 @@
 static enum hf_code check_store(const struct hf_session *s, struct hf_err *err)
 {
     HF_CLEANUP(hf_store_free_ptr) struct hf_store *store = NULL;
-    const struct hf_store_env env = {.fs = s->fs, .clock = s->clock, .rand = s->rand};
+    const struct hf_store_env env = {
+        .fs = s->fs, .clock = s->clock, .rand = s->rand, .stop = s->store_stop};
     const enum hf_code rc = hf_store_open(s->config->store_url, &env, &store, err);
 
     if (rc == HF_NOT_FOUND) /* a file:// store that the first archive run will make */

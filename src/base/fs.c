@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
 
-#define PERMISSIONS (S_IRWXU | S_IRWXG | S_IRWXO)
+#define PERMISSIONS   (S_IRWXU | S_IRWXG | S_IRWXO)
+#define TYPE_TEXT_MAX 32 /* bytes with NUL, of what a file system is called */
 
 struct system_file {
     struct hf_file base; /* first, so that the pointers convert */
@@ -202,11 +204,60 @@ static enum hf_code fs_rename(struct hf_fs *fs, const char *from, const char *to
     return HF_OK;
 }
 
+/* What a file system is called that may lack links; else its number. linux/magic.h and statfs(2).
+ */
+static void print_type(const char *path, char ret[TYPE_TEXT_MAX])
+{
+    static const struct {
+        uint32_t magic;
+        const char *name;
+    } types[] = {
+        {0x4d44, "vfat"},     {0x2011bab0, "exfat"}, {0x65735546, "FUSE"}, {0x6969, "NFS"},
+        {0xff534d42, "CIFS"}, {0xfe534d42, "SMB"},   {0x01021997, "9p"},
+    };
+    struct statfs st;
+
+    if (statfs(path, &st) < 0)
+        st.f_type = 0;
+    for (size_t i = 0; i < HF_ARRAY_LEN(types); i++) {
+        if (types[i].magic == (uint32_t)st.f_type) {
+            (void)snprintf(ret, TYPE_TEXT_MAX, "%s", types[i].name);
+            return;
+        }
+    }
+    (void)snprintf(ret, TYPE_TEXT_MAX, "type 0x%x", (unsigned)st.f_type);
+}
+
+/* vfat and exfat (EPERM), and much that is behind FUSE (ENOSYS, EOPNOTSUPP), have no links. */
+static bool lacks_links(int error)
+{
+    return error == EPERM || error == ENOSYS || error == EOPNOTSUPP;
+}
+
+static enum hf_code rename_new(const char *from, const char *to, struct hf_err *err)
+{
+    char type[TYPE_TEXT_MAX];
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return HF_OK;
+    if (errno == EEXIST)
+        return hf_err_set(err, HF_CONFLICT, "rename to %s: it exists", to);
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return hf_err_sys(err, HF_IO, "rename %s to %s", from, to);
+    print_type(from, type);
+    return hf_err_set(err, HF_UNSUPPORTED,
+                      "the file system of %s (%s) has neither links nor a rename that replaces "
+                      "nothing, so two writers could overwrite one another there: use another one",
+                      to, type);
+}
+
 static enum hf_code fs_link(struct hf_fs *fs, const char *from, const char *to, struct hf_err *err)
 {
     (void)fs;
     if (link(from, to) == 0)
         return HF_OK;
+    if (lacks_links(errno))
+        return rename_new(from, to, err);
     if (errno == EEXIST)
         return hf_err_set(err, HF_CONFLICT, "link %s: it exists", to);
     return hf_err_sys(err, HF_IO, "link %s to %s", from, to);

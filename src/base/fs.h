@@ -94,7 +94,11 @@ static inline enum hf_code HF_MUST_CHECK hf_fs_rename(struct hf_fs *fs, const ch
 {
     return fs->ops->rename(fs, from, to, err);
 }
-/* HF_CONFLICT: `to` exists; nothing was done. */
+/*
+ * `from` is a file at `to`, too; or, on a file system without links, at `to` only. The caller
+ * unlinks `from`, which is HF_OK either way. HF_CONFLICT     `to` exists; nothing was done.
+ * HF_UNSUPPORTED  the file system cannot do it without perhaps replacing; the message names it.
+ */
 static inline enum hf_code HF_MUST_CHECK hf_fs_link(struct hf_fs *fs, const char *from,
                                                     const char *to, struct hf_err *err)
 {

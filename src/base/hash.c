@@ -123,6 +123,11 @@ uint64_t hf_hash64(const void *ptr, size_t len)
     return XXH3_64bits(ptr, len);
 }
 
+bool hf_md5(struct hf_slice data, uint8_t ret[HF_MD5_BYTES])
+{
+    return EVP_Digest(data.ptr, data.len, ret, NULL, EVP_md5(), NULL) == 1;
+}
+
 void hf_sha256(struct hf_slice data, uint8_t ret[HF_SHA256_BYTES])
 {
     hf_assert(EVP_Digest(data.ptr, data.len, ret, NULL, EVP_sha256(), NULL) == 1);

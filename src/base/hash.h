@@ -50,6 +50,11 @@ struct hf_root hf_page_hash(struct hf_page_hasher *h, struct hf_slice name, stru
 /* 64-bit XXH3 without a seed: for local names and local records, never in the archive. */
 uint64_t hf_hash64(const void *ptr, size_t len);
 
+/* MD5, for comparing with what S3 calls an ETag and for nothing else. false: the system's policy
+ * does not allow it. */
+#define HF_MD5_BYTES 16
+bool hf_md5(struct hf_slice data, uint8_t ret[HF_MD5_BYTES]) HF_MUST_CHECK;
+
 #define HF_SHA256_BYTES   32
 #define HF_SHA256_HEX_MAX 65 /* bytes with NUL */
 void hf_sha256(struct hf_slice data, uint8_t ret[HF_SHA256_BYTES]);

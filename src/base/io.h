@@ -11,6 +11,9 @@
 /* Takes bytes in order. One thread. Implementers put it first in their own struct. */
 struct hf_sink {
     enum hf_code (*write)(struct hf_sink *s, struct hf_slice data, struct hf_err *err);
+    /* Told where in its source a writer is: what comes next was made from the bytes at `position`,
+     * and from none before. Optional: NULL for who does not care, and a writer need not tell. */
+    void (*border)(struct hf_sink *s, uint64_t position);
 };
 
 /*

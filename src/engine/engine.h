@@ -18,14 +18,12 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/pool.h"
+#include "base/stop.h"
 
 /* Told how far a long operation is; any thread, but never concurrently. May be NULL. */
 struct hf_progress {
     void (*tell)(struct hf_progress *p, uint64_t done_bytes, uint64_t total_bytes);
 };
-
-/* Set to true from anywhere (a signal handler) to end a long operation with HF_CANCELED. */
-typedef _Atomic bool hf_stop_flag;
 
 /* A partition at a TXID. */
 struct hf_state {

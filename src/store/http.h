@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/stop.h"
 
 #define HF_HTTP_HEAD_BYTES_MAX (64u << 10) /* all header lines of an answer */
 #define HF_HTTP_BODY_BYTES_MAX (16u << 20) /* of an answer that is not written to `into` */
@@ -32,10 +33,12 @@ struct hf_http_request {
     const struct hf_http_pair *headers; /* sent as they are; Content-Length is added */
     size_t headers_count;
     struct hf_slice body;
-    bool has_body;           /* an empty body is announced too (Content-Length: 0) */
-    struct hf_buf *into;     /* where the body of a 2xx answer is appended; NULL: to the answer */
-    uint64_t into_bytes_max; /* more than this is HF_IO; 0: no limit */
-    int64_t stall_ms;        /* 0: HF_HTTP_STALL_MS */
+    bool has_body;            /* an empty body is announced too (Content-Length: 0) */
+    struct hf_buf *into;      /* where the body of a 2xx answer is appended; NULL: to the answer */
+    uint64_t into_bytes_max;  /* more than this is HF_IO; 0: no limit */
+    int64_t stall_ms;         /* 0: HF_HTTP_STALL_MS */
+    const hf_stop_flag *stop; /* set: it ends within about a second, as if the connection had
+                                 broken; NULL: never */
 };
 
 /* Owns its buffers. All zero is ready for use. */

@@ -96,6 +96,19 @@ static size_t take_body(char *src, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
+/* curl asks at least once a second, also while it connects. Anything but 0 ends the transfer. */
+static int ask_stop(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                    curl_off_t up)
+{
+    const struct transfer *t = (const struct transfer *)ctx;
+
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return hf_stop_is_set(t->req->stop) ? 1 : 0;
+}
+
 static CURL *take_handle(struct curl_http *h)
 {
     CURL *handle = NULL;
@@ -164,6 +177,9 @@ static void set_callbacks(CURL *handle, struct transfer *t)
     (void)curl_easy_setopt(handle, CURLOPT_WRITEDATA, t);
     (void)curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);
     (void)curl_easy_setopt(handle, CURLOPT_HEADERDATA, t);
+    (void)curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, ask_stop);
+    (void)curl_easy_setopt(handle, CURLOPT_XFERINFODATA, t);
+    (void)curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
 }
 
 static void free_list(struct curl_slist **list)

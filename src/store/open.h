@@ -18,13 +18,20 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/rand.h"
+#include "base/stop.h"
 #include "store/store.h"
 
 struct hf_store_env {
     struct hf_fs *fs; /* all three borrowed, and needed as long as the store lives */
     struct hf_clock *clock;
     struct hf_rand *rand;
-    bool create; /* file://: make the root folder if it is missing */
+    bool create; /* file://: make the root folder if it alone is missing, not what is above it */
+    /* Borrowed as the others; NULL: never. Once it is set, by whoever opened the store, every call
+     * that waits for the network ends within about a second: with HF_CANCELED if nothing was
+     * written, and as if the connection had broken otherwise. It is for the moment when nobody
+     * wants to wait any more; a wish to stop that leaves time to finish is not that moment.
+     * s3+v2://: waits end at once, a request under way when the server answers or is given up. */
+    const hf_stop_flag *stop;
 };
 
 /*
@@ -32,7 +39,7 @@ struct hf_store_env {
  * at the first call. The part of the URL's path behind the bucket is put before every key.
  * HF_USAGE      the URL or an option in it is wrong, or credentials are missing; the message says
  *               where they were looked for.
- * HF_NOT_FOUND  file:// and the folder does not exist (and !create).
+ * HF_NOT_FOUND  file:// and the folder does not exist (and !create, or its parent does not either).
  */
 enum hf_code hf_store_open(const char *url, const struct hf_store_env *env, struct hf_store **ret,
                            struct hf_err *err) HF_MUST_CHECK;

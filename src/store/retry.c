@@ -7,10 +7,12 @@
 
 #include "store/http.h"
 
+#define NAP_MS_MAX 100 /* after which a wait looks whether it is to go on */
+
 void hf_retry_init(struct hf_retry *r, struct hf_clock *clock, struct hf_rand *rand,
-                   int64_t budget_ms)
+                   const hf_stop_flag *stop, int64_t budget_ms)
 {
-    *r = (struct hf_retry){.clock = clock, .rand = rand, .budget_ms = budget_ms};
+    *r = (struct hf_retry){.clock = clock, .rand = rand, .stop = stop, .budget_ms = budget_ms};
     hf_retry_progress(r);
 }
 
@@ -18,6 +20,18 @@ void hf_retry_progress(struct hf_retry *r)
 {
     r->deadline_us = hf_mono_us(r->clock) + r->budget_ms * 1000;
     r->wait_ms_max = HF_RETRY_WAIT_MS_MIN;
+}
+
+/* false: told to stop. */
+static bool nap(const struct hf_retry *r, int64_t wait_ms)
+{
+    while (wait_ms > 0 && !hf_stop_is_set(r->stop)) {
+        const int64_t nap_ms = wait_ms < NAP_MS_MAX ? wait_ms : NAP_MS_MAX;
+
+        hf_sleep_ms(r->clock, nap_ms);
+        wait_ms -= nap_ms;
+    }
+    return !hf_stop_is_set(r->stop);
 }
 
 bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms)
@@ -28,7 +42,8 @@ bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms)
         wait_ms = at_least_ms;
     if (hf_mono_us(r->clock) + wait_ms * 1000 > r->deadline_us)
         return false;
-    hf_sleep_ms(r->clock, wait_ms);
+    if (!nap(r, wait_ms))
+        return false;
     r->waits_count++;
     r->wait_ms_max *= 2;
     if (r->wait_ms_max > HF_RETRY_WAIT_MS_MAX)

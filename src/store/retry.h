@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "base/stop.h"
 
 #define HF_RETRY_BUDGET_MS    60000 /* of a call, from its start or its last progress */
 #define HF_RETRY_WAIT_MS_MIN  50    /* the limit of the first wait */
@@ -20,20 +21,21 @@
 #define HF_RETRY_AFTER_MS_MAX 60000 /* of a server's Retry-After that is believed */
 
 struct hf_retry {
-    struct hf_clock *clock; /* borrowed */
-    struct hf_rand *rand;   /* borrowed */
+    struct hf_clock *clock;   /* borrowed */
+    struct hf_rand *rand;     /* borrowed */
+    const hf_stop_flag *stop; /* borrowed; or NULL */
     int64_t budget_ms;
     int64_t deadline_us; /* of the clock's mono_us */
     int64_t wait_ms_max; /* the limit of the next wait */
     unsigned waits_count;
 };
 
-/* The budget begins now. */
+/* The budget begins now. `stop` may be NULL. */
 void hf_retry_init(struct hf_retry *r, struct hf_clock *clock, struct hf_rand *rand,
-                   int64_t budget_ms);
+                   const hf_stop_flag *stop, int64_t budget_ms);
 
 /* Sleep before another attempt, at least `at_least_ms` (what the server asked for; 0: nothing).
- * false, at once: the attempt would begin behind the deadline. */
+ * false, at once: the attempt would begin behind the deadline, or `stop` is set. */
 bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms) HF_MUST_CHECK;
 
 /* Something was achieved: the budget and the waits begin anew. */

@@ -10,6 +10,7 @@
 #include "store/s3_client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -17,6 +18,8 @@
 #include "base/hash.h"
 #include "store/retry.h"
 #include "store/sigv4.h"
+
+#define EQUAL_PARTS_HOST ".r2.cloudflarestorage.com" /* R2 docs, "Multipart upload" */
 
 /* env->rand, which belongs to one thread if it is seeded, for many. */
 struct shared_rand {
@@ -27,12 +30,14 @@ struct shared_rand {
 
 struct hf_s3_client {
     struct hf_http *http;
-    struct hf_clock *clock; /* borrowed */
+    struct hf_clock *clock;   /* borrowed */
+    const hf_stop_flag *stop; /* borrowed; or NULL */
     struct shared_rand rand;
     struct hf_s3_endpoint endpoint;
     char *bucket;
     char *prefix; /* "" or ends in '/' */
     struct hf_aws_env aws;
+    atomic_bool equal_parts;
 };
 
 static uint64_t shared_next(struct hf_rand *r)
@@ -73,10 +78,12 @@ enum hf_code hf_s3_client_new(const struct hf_url *url, const struct hf_aws_env 
 
     c->http = http;
     c->clock = env->clock;
+    c->stop = env->stop;
     c->rand.base.next = shared_next;
     c->rand.guarded = env->rand;
     (void)pthread_mutex_init(&c->rand.mutex, NULL);
     c->endpoint = endpoint;
+    c->equal_parts = strstr(endpoint.host, EQUAL_PARTS_HOST) != NULL;
     c->bucket = hf_strdup(url->host);
     c->prefix = url->path[0] != '\0' ? hf_strfmt("%s/", url->path) : hf_strdup("");
     c->aws.access_key_id = copy_text(aws->access_key_id);
@@ -108,6 +115,21 @@ const char *hf_s3_client_prefix(const struct hf_s3_client *c)
 struct hf_clock *hf_s3_client_clock(const struct hf_s3_client *c)
 {
     return c->clock;
+}
+
+const hf_stop_flag *hf_s3_client_stop(const struct hf_s3_client *c)
+{
+    return c->stop;
+}
+
+bool hf_s3_client_equal_parts(const struct hf_s3_client *c)
+{
+    return c->equal_parts;
+}
+
+void hf_s3_client_set_equal_parts(struct hf_s3_client *c)
+{
+    c->equal_parts = true;
 }
 
 struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c)
@@ -211,6 +233,7 @@ static enum hf_code send_once(struct hf_s3_client *c, const struct hf_s3_call *c
         .into = call->into,
         .into_bytes_max = call->into_bytes_max,
         .stall_ms = call->stall_ms,
+        .stop = c->stop,
     };
     const enum hf_code rc = hf_http_send(c->http, &req, ret, err);
 
@@ -269,10 +292,23 @@ static enum hf_code judge_broken(const struct hf_s3_call *call, enum hf_code rc,
     return rc;
 }
 
+/* What failed without an effect has failed because it was told to, if it was. */
+static enum hf_code judge_stop(const struct hf_s3_client *c, enum hf_code rc, struct hf_err *err)
+{
+    if (rc == HF_TRANSIENT && hf_stop_is_set(c->stop))
+        return hf_err_recode(err, HF_CANCELED, "told to stop");
+    return rc;
+}
+
 static enum hf_code attempt(struct hf_s3_client *c, const struct hf_s3_call *call,
                             const char *sha256, struct hf_s3_answer *ret, struct hf_err *err)
 {
     const size_t into_len = call->into != NULL ? call->into->len : 0;
+
+    if (hf_stop_is_set(c->stop)) {
+        ret->maybe_written = false;
+        return hf_err_set(err, HF_CANCELED, "told to stop");
+    }
     const enum hf_code rc = send_once(c, call, sha256, &ret->http, err);
     const int status = ret->http.status;
     const bool refused = status >= 300;
@@ -329,7 +365,7 @@ enum hf_code hf_s3_client_try(struct hf_s3_client *c, const struct hf_s3_call *c
     hash_body(call, sha256);
     rc = attempt(c, call, sha256, ret, err);
     *ret_wait_ms = asked_wait_ms(c, ret);
-    return rc;
+    return judge_stop(c, rc, err);
 }
 
 static bool may_repeat(const struct hf_s3_call *call, enum hf_code rc)
@@ -349,7 +385,7 @@ enum hf_code hf_s3_client_call(struct hf_s3_client *c, const struct hf_s3_call *
     if (rc != HF_OK)
         return rc;
     hash_body(call, sha256);
-    hf_retry_init(&retry, c->clock, &c->rand.base, HF_RETRY_BUDGET_MS);
+    hf_retry_init(&retry, c->clock, &c->rand.base, c->stop, HF_RETRY_BUDGET_MS);
     do {
         rc = attempt(c, call, sha256, ret, err);
         maybe_written = maybe_written || ret->maybe_written || rc == HF_UNCERTAIN;
@@ -362,5 +398,5 @@ enum hf_code hf_s3_client_call(struct hf_s3_client *c, const struct hf_s3_call *
         (void)hf_err_wrap(err, "after %u attempts", retry.waits_count + 1);
     if (maybe_written && rc != HF_CONFLICT && rc != HF_UNCERTAIN)
         return hf_err_recode(err, HF_UNCERTAIN, "an attempt may have written it");
-    return rc;
+    return judge_stop(c, rc, err);
 }

@@ -67,6 +67,12 @@ void hf_s3_client_free(struct hf_s3_client *c); /* NULL is allowed */
 /* What is put before every key: "" or ends in '/'. */
 const char *hf_s3_client_prefix(const struct hf_s3_client *c);
 struct hf_clock *hf_s3_client_clock(const struct hf_s3_client *c);
+/* Whether the store wants parts of one size, numbered from 1 without gaps: R2 is known to; others
+ * show by refusing what has none, and that is remembered here. */
+bool hf_s3_client_equal_parts(const struct hf_s3_client *c);
+void hf_s3_client_set_equal_parts(struct hf_s3_client *c);
+/* env->stop. */
+const hf_stop_flag *hf_s3_client_stop(const struct hf_s3_client *c);
 /* As env->rand, and for any thread. */
 struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c);
 
@@ -77,6 +83,7 @@ struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c);
  * HF_CONFLICT     412, or 404 for an If-Match. If ret->maybe_written, perhaps our own doing.
  * HF_UNCERTAIN    as `effect` says.
  * HF_TRANSIENT    throttled, overloaded, not reached: nothing happened.
+ * HF_CANCELED     env->stop was set, and nothing happened.
  * HF_NOT_FOUND    no such object, bucket or upload: the message says which.
  * HF_DENIED       the keys or their permissions, with S3's own code for it.
  * HF_UNSUPPORTED  the store does not know the request.

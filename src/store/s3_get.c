@@ -201,7 +201,7 @@ static enum hf_code get_all(struct get *g, struct hf_err *err)
     enum hf_code rc;
 
     hf_retry_init(&retry, hf_s3_client_clock(g->client), hf_s3_client_rand(g->client),
-                  HF_RETRY_BUDGET_MS);
+                  hf_s3_client_stop(g->client), HF_RETRY_BUDGET_MS);
     for (;;) {
         const uint64_t got_before = got(g);
 

@@ -13,15 +13,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "store/s3_xml_priv.h"
 
 #define PATH_BYTES_MAX 512
 
-/* Called at the end of each element. Anything but HF_OK ends the reading with that code. */
-typedef enum hf_code element_fn(void *ctx, const char *path, const char *text, struct hf_err *err);
-
 struct reader {
     XML_Parser parser;
-    element_fn *fn;
+    hf_s3_xml_fn *fn;
     void *ctx;
     struct hf_err *err;
     enum hf_code rc;
@@ -109,8 +107,7 @@ static void reader_done(struct reader *r)
     hf_buf_done(&r->text);
 }
 
-/* Read the whole document; `fn` has seen its elements up to the first failure. */
-static enum hf_code read_xml(struct hf_slice xml, element_fn *fn, void *ctx, struct hf_err *err)
+enum hf_code hf_s3_xml_read(struct hf_slice xml, hf_s3_xml_fn *fn, void *ctx, struct hf_err *err)
 {
     HF_CLEANUP(reader_done)
     struct reader r = {.parser = XML_ParserCreate(NULL), .fn = fn, .ctx = ctx, .err = err};
@@ -168,7 +165,7 @@ bool hf_s3_error_parse(struct hf_slice xml, struct hf_s3_error *ret)
 
     *ret = (struct hf_s3_error){0};
     /* A document that breaks off after its code still tells what the matter is. */
-    if (xml.len > 0 && read_xml(xml, take_error, ret, &err) != HF_OK && ret->code[0] == '\0')
+    if (xml.len > 0 && hf_s3_xml_read(xml, take_error, ret, &err) != HF_OK && ret->code[0] == '\0')
         *ret = (struct hf_s3_error){0};
     return ret->code[0] != '\0';
 }
@@ -197,7 +194,7 @@ struct page_reader {
     bool is_listing;
 };
 
-static enum hf_code parse_size(const char *text, uint64_t *ret, struct hf_err *err)
+enum hf_code hf_s3_xml_number(const char *text, uint64_t *ret, struct hf_err *err)
 {
     char *end;
 
@@ -206,7 +203,7 @@ static enum hf_code parse_size(const char *text, uint64_t *ret, struct hf_err *e
     const unsigned long long size = strtoull(text, &end, 10);
 
     if (*text < '0' || *text > '9' || *end != '\0' || errno != 0)
-        return hf_err_set(err, HF_IO, "listing: '%.40s' is not a size", text);
+        return hf_err_set(err, HF_IO, "listing: '%.40s' is not a size or number", text);
     *ret = size;
     return HF_OK;
 }
@@ -237,7 +234,7 @@ static enum hf_code take_entry(struct page_reader *p, const char *name, const ch
         return HF_OK;
     }
     if (strcmp(name, "Size") == 0)
-        return parse_size(text, &p->now.object.size_bytes, err);
+        return hf_s3_xml_number(text, &p->now.object.size_bytes, err);
     if (strcmp(name, "ETag") == 0)
         return hf_s3_etag_parse(text, &p->now.object.etag, err);
     if (strcmp(name, "LastModified") == 0 &&
@@ -338,7 +335,7 @@ enum hf_code hf_s3_page_parse(struct hf_slice xml, struct hf_s3_page *ret, struc
     HF_CLEANUP(page_reader_done) struct page_reader p = {0};
     enum hf_code rc;
 
-    rc = read_xml(xml, take_page, &p, err);
+    rc = hf_s3_xml_read(xml, take_page, &p, err);
     if (rc != HF_OK)
         return rc;
     rc = finish_page(&p, err);
@@ -358,51 +355,25 @@ void hf_s3_page_done(struct hf_s3_page *page)
     *page = (struct hf_s3_page){0};
 }
 
-/* The text of the one element that is wanted. */
-struct wanted {
-    const char *path;
-    char *text;
-};
-
-static void wanted_done(struct wanted *w)
+enum hf_code hf_s3_page_tell(const struct hf_s3_page *page, const char *store_prefix,
+                             hf_list_fn *fn, void *ctx, struct hf_err *err)
 {
-    hf_free(w->text);
-}
+    const size_t strip = strlen(store_prefix);
 
-static enum hf_code take_wanted(void *ctx, const char *path, const char *text, struct hf_err *err)
-{
-    struct wanted *w = (struct wanted *)ctx;
+    for (size_t i = 0; i < page->entries_count; i++) {
+        const struct hf_s3_entry *e = &page->entries[i];
 
-    (void)err;
-    if (w->text == NULL && strcmp(path, w->path) == 0)
-        w->text = hf_strdup(text);
+        if (strncmp(e->key, store_prefix, strip) != 0)
+            return hf_err_set(err, HF_IO, "the store lists '%.80s', which is not under '%.80s'",
+                              e->key, store_prefix);
+        /* "prefix/" itself: what consoles make to show an empty folder. */
+        if (e->key[strip] == '\0')
+            continue;
+
+        const enum hf_code rc = fn(ctx, e->key + strip, &e->object, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
     return HF_OK;
-}
-
-enum hf_code hf_s3_upload_id_parse(struct hf_slice xml, char **ret_id, struct hf_err *err)
-{
-    HF_CLEANUP(wanted_done)
-    struct wanted w = {.path = "InitiateMultipartUploadResult/UploadId"};
-    enum hf_code rc;
-
-    rc = read_xml(xml, take_wanted, &w, err);
-    if (rc != HF_OK)
-        return rc;
-    if (w.text == NULL || *w.text == '\0')
-        return hf_err_set(err, HF_IO, "the store began a multipart upload and gave no UploadId");
-    *ret_id = (char *)hf_take_ptr(&w.text);
-    return HF_OK;
-}
-
-enum hf_code hf_s3_complete_parse(struct hf_slice xml, struct hf_etag *ret, struct hf_err *err)
-{
-    HF_CLEANUP(wanted_done) struct wanted w = {.path = "CompleteMultipartUploadResult/ETag"};
-    enum hf_code rc;
-
-    rc = read_xml(xml, take_wanted, &w, err);
-    if (rc != HF_OK)
-        return rc;
-    if (w.text == NULL)
-        return hf_err_set(err, HF_IO, "the store completed a multipart upload and gave no ETag");
-    return hf_s3_etag_parse(w.text, ret, err);
 }

@@ -268,6 +268,19 @@ enum hf_code hf_upload_write(struct hf_upload *u, struct hf_slice data, struct h
     return HF_OK;
 }
 
+void hf_upload_cut_here(struct hf_upload *u, uint64_t position)
+{
+    hf_assert(!u->finished && !u->failed);
+    if (u->ops->cut_here != NULL)
+        u->ops->cut_here(u, position);
+}
+
+uint64_t hf_upload_reused_bytes(const struct hf_upload *u)
+{
+    hf_assert(u->finished);
+    return u->reused_bytes;
+}
+
 enum hf_code hf_upload_finish(struct hf_upload *u, struct hf_etag *ret_etag, struct hf_err *err)
 {
     struct hf_etag etag = {{0}};

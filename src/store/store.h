@@ -6,7 +6,8 @@
  * the store's deadline. What a call reports about the caller's data is the same in every
  * implementation: store_file.c (file://), store_s3.c (s3://), store_s3v2.c (s3+v2://) and, for
  * tests, tests/lib/store_mem.c; tests/lib/store_contract.c asks each sentence below of each.
- * Transient failures are retried inside, with backoff and jitter, until the deadline.
+ * Transient failures are retried inside, with backoff and jitter, until the deadline, or until the
+ * store is told to stop (open.h): any call may then return HF_CANCELED, and nothing was written.
  */
 #ifndef HF_STORE_STORE_H
 #define HF_STORE_STORE_H
@@ -46,7 +47,9 @@ struct hf_put {
     struct hf_etag match; /* read only for HF_PUT_IF_MATCH */
     int64_t timestamp_ms; /* what moment the object speaks of; 0: none. S3 keeps it as
                              x-amz-meta-litestream-timestamp, file:// as the file's mtime */
-    uint64_t size_hint;   /* bytes of an upload, roughly; 0 if unknown. Chooses the part size */
+    uint64_t size_hint;   /* bytes of an upload, or of what it is made from; 0 if unknown. Chooses
+                             the size of parts */
+    bool resume;          /* an upload: hf_upload_new() */
 };
 
 struct hf_object {
@@ -112,14 +115,29 @@ enum hf_code hf_store_list(struct hf_store *s, const char *prefix, const char *s
  * An upload is a put whose body comes in pieces and need not fit into memory. The object appears,
  * whole, only by a finish that returns HF_OK (or perhaps HF_UNCERTAIN): result codes as for
  * hf_store_put(). One that is freed unfinished leaves nothing behind. `put` is copied.
+ *
+ * With put->resume, for a large object whose writer alone writes to `key`: what an unfinished
+ * upload has brought to the store stays there, and the next one of the same key does not send those
+ * parts again that have the same bytes. Between two tries bytes may change anywhere. Where the
+ * store cannot tell what it has, everything is sent. The object's timestamp_ms (and on AWS its
+ * modified_ms) may be that of the first try. Left-overs that nobody resumes go by the bucket's
+ * lifecycle rule (docs/S3.md); file:// and s3+v2:// have none.
+ *
  * S3: CreateMultipartUpload and others; bodies below one part go up as a plain put.
  */
 enum hf_code hf_upload_new(struct hf_store *s, const char *key, const struct hf_put *put,
                            struct hf_upload **ret, struct hf_err *err) HF_MUST_CHECK;
 enum hf_code hf_upload_write(struct hf_upload *u, struct hf_slice data,
                              struct hf_err *err) HF_MUST_CHECK;
+/* A hint: what is written next stands at `position` of what the upload is made from (in the unit of
+ * size_hint; ascending), and does so in the next try, too. It lets parts begin at the same place
+ * even if what was written before has another length then. At every multiple of 1 MiB, or oftener.
+ */
+void hf_upload_cut_here(struct hf_upload *u, uint64_t position);
 enum hf_code hf_upload_finish(struct hf_upload *u, struct hf_etag *ret_etag,
                               struct hf_err *err) HF_MUST_CHECK;
+/* Bytes of the finished object that an earlier try had brought to the store. */
+uint64_t hf_upload_reused_bytes(const struct hf_upload *u);
 void hf_upload_free(struct hf_upload *u); /* NULL is allowed */
 void hf_upload_free_ptr(struct hf_upload **u);
 

@@ -5,7 +5,8 @@
  * Invariants
  * 1. A path without a part that begins with '.' is a complete, fsync'ed object.
  * 2. An object appears and changes only in hf_tmp_object_publish(), by link(2) or by rename(2).
- *    Before that, the names of all folders above it are durable.
+ *    Before that, the names of all folders above it are durable. Where there are no links (vfat),
+ *    renameat2(RENAME_NOREPLACE) stands for link(2) in all that is said here.
  * 3. Replacing and deleting happen under an exclusive flock on root/.lock, so that nothing comes
  *    between the look at the etag and the rename. Creating needs no lock: link(2) is atomic, and
  *    a put if-match finds an object in place, on which link(2) fails.
@@ -315,6 +316,29 @@ static const struct hf_store_ops file_ops = {
     .free = file_free,
 };
 
+/* Make the root in a folder that is there. Where more is missing, it is likelier that something is
+ * not mounted than that somebody wants folders made: an archive beside its place looks well. */
+static enum hf_code make_root(const char *root, struct hf_fs *fs, struct hf_err *err)
+{
+    HF_AUTO_FREE char *path = hf_strdup(root);
+    HF_AUTO_FREE char *above = NULL;
+    struct hf_stat st;
+    enum hf_code rc;
+
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
+    above = hf_path_dir(path);
+    rc = hf_fs_stat(fs, above, &st, err);
+    if (rc == HF_NOT_FOUND)
+        return hf_err_set(err, HF_NOT_FOUND,
+                          "the folder %s, in which %s would be made, does not exist; make it, or "
+                          "mount what it lies on",
+                          above, path);
+    if (rc != HF_OK)
+        return rc;
+    return hf_fs_mkdirs(fs, path, HF_STORE_FOLDER_MODE, err);
+}
+
 /* The root as a folder: made if wanted, and judged. */
 static enum hf_code open_root(const char *root, const struct hf_store_env *env,
                               struct hf_stat *ret_stat, struct hf_err *err)
@@ -324,7 +348,7 @@ static enum hf_code open_root(const char *root, const struct hf_store_env *env,
     if (root[0] != '/')
         return hf_err_set(err, HF_USAGE, "the folder '%s' is not an absolute path", root);
     if (env->create) {
-        rc = hf_fs_mkdirs(env->fs, root, HF_STORE_FOLDER_MODE, err);
+        rc = make_root(root, env->fs, err);
         if (rc != HF_OK)
             return rc;
     }

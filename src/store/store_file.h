@@ -13,6 +13,8 @@
  * - The etag is made from inode, size, mtime and ctime. It is another for every version; it can
  *   also become another without a new version (chmod, a second hard link, a copy of the folder),
  *   and a put if-match then reports HF_CONFLICT, which is safe: read again.
+ * - A file system without links and without renameat2(RENAME_NOREPLACE), or one that does not keep
+ *   the times that are set, is HF_UNSUPPORTED, by name.
  * - delete can be HF_UNCERTAIN: gone, but perhaps not durably so. Repeat it.
  * - The root folder is never made by a put. If it is missing, or another folder stands in its place
  *   (a file system that is not mounted), puts fail and nothing is written.
@@ -30,8 +32,9 @@
 
 /*
  * A store in the folder `root`, which is absolute; files 0640, folders 0750, before the umask.
- * HF_NOT_FOUND  the folder does not exist and env->create is false. With it, it is made durably.
- * HF_USAGE      it is not absolute, or not a folder.
+ * HF_NOT_FOUND  the folder does not exist and env->create is false. With it, it is made durably,
+ * but not what is missing above it: that may be something that is not mounted. HF_USAGE      it is
+ * not absolute, or not a folder.
  */
 enum hf_code hf_store_file_new(const char *root, const struct hf_store_env *env,
                                struct hf_store **ret, struct hf_err *err) HF_MUST_CHECK;

@@ -264,8 +264,9 @@ static enum hf_code publish_new(struct hf_tmp_object *t, const char *path, struc
         rc = judge_failure(t, path, err);
     if (rc != HF_OK)
         return rc;
-    /* The other name goes at once, as its going moves the ctime and with it the etag. If it stays,
-     * the next sweep takes it; to try again when the etag is given out already would be worse. */
+    /* The other name, if there is one, goes at once, as its going moves the ctime and with it the
+     * etag. If it stays, the next sweep takes it; to try again when the etag is given out already
+     * would be worse. */
     (void)!hf_fs_unlink(t->store->fs, t->path, &ignored);
     hf_free(hf_take_ptr(&t->path));
     return HF_OK;
@@ -300,20 +301,34 @@ static enum hf_code check_old(struct hf_store_file *s, const char *path, const s
 }
 
 /*
- * Move the time of `t` above that of the version it replaces, so that their etags differ. This
- * comes after the sync: a power cut can take it back, and then an etag does not match that could
- * have, which is the safe side.
+ * Move the time of `t` above that of the version it replaces, so that their etags differ: by as
+ * little as the file system can tell apart, which is two seconds on vfat. This comes after the
+ * sync: a power cut can take it back, and then an etag does not match that could have, which is the
+ * safe side.
  */
 static enum hf_code move_time(struct hf_tmp_object *t, int64_t old_mtime_us, struct hf_err *err)
 {
+    static const int64_t steps_us[] = {1, 2000000};
     struct hf_stat st;
-    const enum hf_code rc = hf_file_stat(t->file, &st, err);
+    enum hf_code rc = hf_file_stat(t->file, &st, err);
 
     if (rc != HF_OK)
         return rc;
+    for (size_t i = 0; i < HF_ARRAY_LEN(steps_us); i++) {
+        if (st.mtime_us > old_mtime_us)
+            return HF_OK;
+        rc = hf_file_set_mtime(t->file, old_mtime_us + steps_us[i], err);
+        if (rc == HF_OK)
+            rc = hf_file_stat(t->file, &st, err);
+        if (rc != HF_OK)
+            return rc;
+    }
     if (st.mtime_us > old_mtime_us)
         return HF_OK;
-    return hf_file_set_mtime(t->file, old_mtime_us + 1, err);
+    return hf_err_set(err, HF_UNSUPPORTED,
+                      "the file system of %s does not keep the times that are set, and versions "
+                      "cannot be told apart without",
+                      t->store->root);
 }
 
 /* Replace the object, or create it. */

@@ -34,6 +34,7 @@ struct hf_store_ops {
 
 struct hf_upload_ops {
     enum hf_code (*write)(struct hf_upload *u, struct hf_slice data, struct hf_err *err);
+    void (*cut_here)(struct hf_upload *u, uint64_t position); /* NULL: of no use here */
     enum hf_code (*finish)(struct hf_upload *u, struct hf_etag *ret_etag, struct hf_err *err);
     void (*free)(struct hf_upload *u);
 };
@@ -48,6 +49,7 @@ struct hf_upload {
     const struct hf_upload_ops *ops;
     struct hf_store *store; /* borrowed */
     char *key;              /* set by store.c, freed by hf_upload_free() */
+    uint64_t reused_bytes;  /* kept by the implementation; 0 where nothing is reused */
     bool finished;          /* set by store.c when finish was called, whatever it returned */
     bool failed;            /* set by store.c when a write failed: finish is refused then */
 };

@@ -51,14 +51,12 @@ static enum hf_code store_del(struct hf_store *s, const char *key, struct hf_err
     return rc;
 }
 
-/* A listing under way: the parameters of its next request, and whom to tell. */
+/* A listing under way: the parameters of its next request. */
 struct listing {
     struct hf_s3_client *client;
     const char *prefix;      /* with the store's */
     const char *start_after; /* with the store's; "" for none */
     struct hf_s3_page page;  /* the last one that came */
-    hf_list_fn *fn;
-    void *ctx;
 };
 
 static void listing_done(struct listing *l)
@@ -101,29 +99,6 @@ static enum hf_code next_page(struct listing *l, struct hf_err *err)
     return HF_OK;
 }
 
-static enum hf_code tell_page(const struct listing *l, struct hf_err *err)
-{
-    const char *store_prefix = hf_s3_client_prefix(l->client);
-    const size_t strip = strlen(store_prefix);
-
-    for (size_t i = 0; i < l->page.entries_count; i++) {
-        const struct hf_s3_entry *e = &l->page.entries[i];
-
-        if (strncmp(e->key, store_prefix, strip) != 0)
-            return hf_err_set(err, HF_IO, "the store lists '%.80s' under the prefix '%.80s'",
-                              e->key, l->prefix);
-        /* "prefix/" itself: what consoles make to show an empty folder. */
-        if (e->key[strip] == '\0')
-            continue;
-
-        const enum hf_code rc = l->fn(l->ctx, e->key + strip, &e->object, err);
-
-        if (rc != HF_OK)
-            return rc;
-    }
-    return HF_OK;
-}
-
 static enum hf_code store_list(struct hf_store *s, const char *prefix, const char *start_after,
                                hf_list_fn *fn, void *ctx, struct hf_err *err)
 {
@@ -132,17 +107,13 @@ static enum hf_code store_list(struct hf_store *s, const char *prefix, const cha
     HF_AUTO_FREE char *full_start =
         start_after[0] != '\0' ? hf_strfmt("%s%s", store_prefix, start_after) : hf_strdup("");
     HF_CLEANUP(listing_done)
-    struct listing l = {.client = client_of(s),
-                        .prefix = full_prefix,
-                        .start_after = full_start,
-                        .fn = fn,
-                        .ctx = ctx};
+    struct listing l = {.client = client_of(s), .prefix = full_prefix, .start_after = full_start};
     enum hf_code rc;
 
     do {
         rc = next_page(&l, err);
         if (rc == HF_OK)
-            rc = tell_page(&l, err);
+            rc = hf_s3_page_tell(&l.page, store_prefix, fn, ctx, err);
     } while (rc == HF_OK && l.page.truncated);
     return rc;
 }

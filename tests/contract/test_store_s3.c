@@ -4,6 +4,7 @@
  * objects and long listings; and a wrong key, bucket or address says so.
  * Method: the shared suite, then what only a server can show. Needs minio-test/with-minio.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,112 @@ static void an_upload_in_parts_is_whole_and_keeps_its_condition(void **state)
     hf_store_free(store);
 }
 
+/* A transport that counts the bytes of the bodies it sends. */
+struct counting {
+    struct hf_http base; /* first, so that the pointers convert */
+    struct hf_http *inner;
+    atomic_size_t *sent_bytes;
+};
+
+static enum hf_code count_and_send(struct hf_http *base, const struct hf_http_request *req,
+                                   struct hf_http_response *ret, struct hf_err *err)
+{
+    struct counting *c = (struct counting *)base;
+
+    *c->sent_bytes += req->body.len;
+    return hf_http_send(c->inner, req, ret, err);
+}
+
+static void counting_free(struct hf_http *base)
+{
+    hf_http_free(((struct counting *)base)->inner);
+    hf_free(base);
+}
+
+static struct hf_store *open_counted(atomic_size_t *sent_bytes)
+{
+    HF_AUTO_FREE char *text =
+        hf_strfmt("s3://%s/%s?endpoint=%s", s3_server_bucket(), prefix, s3_server_endpoint());
+    const struct hf_store_env env = s3_server_env();
+    const struct hf_aws_env_source source = {.fs = env.fs};
+    struct counting *c = (struct counting *)hf_calloc(1, sizeof(*c));
+    HF_AUTO_AWS_ENV aws = {0};
+    HF_AUTO_URL url = {0};
+    struct hf_store *store = NULL;
+    struct hf_err err;
+
+    *c = (struct counting){.base = {.send = count_and_send, .free = counting_free},
+                           .inner = hf_http_curl_new(NULL),
+                           .sent_bytes = sent_bytes};
+    hf_must(hf_url_parse(text, &url, &err), &err);
+    hf_must(hf_aws_env_load(&source, &aws, &err), &err);
+    hf_must(hf_store_s3_new_with(&url, &env, &aws, &c->base, &store, &err), &err);
+    return store;
+}
+
+/* Write `body` with a border at every 1 MiB of it but for what was put before the first. */
+static void write_with_borders(struct hf_upload *u, struct hf_slice body, size_t first_bytes)
+{
+    struct hf_err err;
+
+    hf_must(hf_upload_write(u, hf_slice(body.ptr, first_bytes), &err), &err);
+    for (size_t at = first_bytes, i = 1; at < body.len; i++) {
+        const size_t left = body.len - at;
+        const size_t len = left < (1u << 20) ? left : 1u << 20;
+
+        hf_upload_cut_here(u, (uint64_t)i << 20);
+        hf_must(hf_upload_write(u, hf_slice(body.ptr + at, len), &err), &err);
+        at += len;
+    }
+}
+
+/*
+ * The process that made the first upload is killed after some parts: to the store that is the same
+ * as an upload which is freed and kept. Then the first MiB of the source comes out 100 bytes
+ * longer.
+ */
+static void an_upload_that_is_resumed_sends_only_the_parts_that_changed(void **state)
+{
+    const struct hf_put put = {.cond = HF_PUT_IF_ABSENT, .size_hint = LARGE_BYTES, .resume = true};
+    atomic_size_t sent_bytes = 0;
+    struct hf_store *store = open_counted(&sent_bytes);
+    struct hf_upload *u = NULL;
+    HF_AUTO_BUF body = {0};
+    HF_AUTO_BUF changed = {0};
+    HF_AUTO_BUF there = {0};
+    struct hf_err err;
+
+    (void)state;
+    fill_large(&body);
+    hf_must(hf_upload_new(store, "resumed", &put, &u, &err), &err);
+    write_with_borders(u, hf_buf_slice(&body), 1u << 20);
+    hf_upload_free(u);
+
+    const size_t first_bytes = sent_bytes;
+
+    assert_true(first_bytes >= LARGE_BYTES - (16u << 20));
+    assert_int_equal(hf_store_get(store, "resumed", 0, 0, &there, NULL, &err), HF_NOT_FOUND);
+    sent_bytes = 0;
+    hf_buf_append(&changed, "another beginning, which moves all that comes behind", 52);
+    hf_buf_append(&changed, body.ptr, body.len);
+    hf_must(hf_upload_new(store, "resumed", &put, &u, &err), &err);
+    write_with_borders(u, hf_buf_slice(&changed), (1u << 20) + 52);
+    hf_must(hf_upload_finish(u, NULL, &err), &err);
+
+    const uint64_t reused_bytes = hf_upload_reused_bytes(u);
+
+    hf_upload_free(u);
+    assert_true(reused_bytes >= first_bytes - (16u << 20)); /* all but the first part */
+    assert_true(reused_bytes > 0);
+    /* Beside the parts only the XML of Complete has a body. */
+    assert_in_range(sent_bytes, changed.len - reused_bytes, changed.len - reused_bytes + 4096);
+    hf_must(hf_store_get(store, "resumed", 0, 0, &there, NULL, &err), &err);
+    assert_int_equal(there.len, changed.len);
+    assert_memory_equal(there.ptr, changed.ptr, changed.len);
+    hf_must(hf_store_delete(store, "resumed", &err), &err);
+    hf_store_free(store);
+}
+
 static enum hf_code count_key(void *ctx, const char *key, const struct hf_object *object,
                               struct hf_err *err)
 {
@@ -257,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_eight_that_create_one_key_one_wins),
         cmocka_unit_test(an_upload_in_parts_is_whole_and_keeps_its_condition),
+        cmocka_unit_test(an_upload_that_is_resumed_sends_only_the_parts_that_changed),
         cmocka_unit_test(an_upload_that_is_given_up_leaves_no_object),
         cmocka_unit_test(a_missing_bucket_is_named_in_every_operation),
         cmocka_unit_test(wrong_keys_are_denied_with_their_source_and_without_their_secret),

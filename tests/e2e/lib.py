@@ -436,6 +436,8 @@ class Proxy:
         self.sockets = set()
         self.lock = threading.Lock()
         self.silent = False
+        self.sent_bytes = 0  # to the server
+        self.bytes_max = None
         self.listener = None
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -446,8 +448,13 @@ class Proxy:
     def endpoint(self):
         return f"http://127.0.0.1:{self.port}"
 
+    def silent_after(self, more_bytes):
+        """It falls silent by itself when so many bytes have gone to the server."""
+        self.bytes_max = self.sent_bytes + more_bytes
+
     def open(self):
         self.silent = False
+        self.bytes_max = None
         if self.listener is None:
             self.listener = socket.socket()
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -490,6 +497,11 @@ class Proxy:
     def pump(self, source, sink):
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                with self.lock:
+                    if self.bytes_max is not None and self.sent_bytes >= self.bytes_max:
+                        self.silent = True
+                    if sink.getpeername() == self.target and not self.silent:
+                        self.sent_bytes += len(data)
                 if self.silent:
                     continue
                 sink.sendall(data)

@@ -5,6 +5,10 @@
 Goal:   as there, whether connections are refused, or taken and never answered.
 Method: a proxy stands between the archiver and the server. It can be shut, or fall silent.
 """
+import os
+import re
+import time
+
 import lib
 import test_outage
 
@@ -30,11 +34,50 @@ class S3Outage(test_outage.Outages, lib.S3Case):
         self.close_store()
         lib.wait_for("segments in the spool", lambda: self.spooled() >= 5)
         self.writer.stop()
+        started = time.monotonic()
         said = self.archiver.stop(expect=3, seconds=90)
+        self.assertLess(time.monotonic() - started, 40, "20 s for the spool, and no retries behind")
         self.assertRegex(said, r"segments from TXID \d+ on are not archived yet")
         self.open_store()
         self.hf("archive", self.db, self.url, "--once")
         self.check_all()
+
+
+    def test_a_stop_before_the_server_was_ever_reached_ends_at_once(self):
+        """Nothing is captured, so there is nothing to bring there; a request takes 30 s to fail."""
+        self.proxy.silent = True
+        archiver = self.start_archiver(attached=False)
+        lib.wait_for("a request", lambda: self.proxy.sockets)
+        started = time.monotonic()
+        archiver.stop(expect=3)
+        self.assertLess(time.monotonic() - started, 20)
+
+
+class S3Snapshot(lib.S3Case):
+    """A first snapshot that is killed while it travels."""
+
+    def test_a_snapshot_that_was_killed_goes_on_with_the_parts_that_are_there(self):
+        self.create(cold_bytes=60 << 20)
+        size = os.path.getsize(self.db)
+        proxy = lib.Proxy(self.endpoint)
+        self.addCleanup(proxy.shut)
+        url = self.s3_url(f"snapshot-{id(self)}", endpoint=proxy.endpoint)
+        proxy.silent_after(size * 3 // 4)
+        archiver = self.start_archiver(url=url, attached=False)
+        lib.wait_for("three quarters", lambda: proxy.silent)
+        archiver.kill()
+        proxy.open()
+        before = proxy.sent_bytes
+        lib.touch(self.db)
+        said = self.hf("archive", self.db, url, "--once", "--no-progress").err
+        found = re.search(r"snapshot: (\d+) of (\d+) bytes were there from an earlier try", said)
+        self.assertIsNotNone(found, said)
+        reused, total = int(found[1]), int(found[2])
+        self.report(f"{reused} of {total} bytes were there; {proxy.sent_bytes - before} were sent")
+        self.assertGreater(reused, total // 4)
+        self.assertLess(proxy.sent_bytes - before, total - reused + (4 << 20))
+        self.assert_whole(url=url)
+        self.assert_restores_to_live(url=url)
 
 
 class S3Silence(lib.S3Case):

@@ -138,6 +138,7 @@ class Replaced(lib.Case):
         done = self.archive_once(expect=1)
         self.assertRegex(done.err, "is empty, but this machine has archived up to TXID")
         self.assertIn("To begin anew, remove", done.err)
+        self.assertEqual(os.listdir(self.store), [], "nothing is begun before that is known")
         shutil.rmtree(self.state_dirs()[0])
         self.archive_once()
         self.assert_restores_to_live()

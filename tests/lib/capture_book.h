@@ -29,7 +29,7 @@ struct book {
     struct hf_pool *pool;
     struct hf_fs *fs;        /* NULL: the system's; borrowed */
     struct test_clock clock; /* 50 ms pass with every round */
-    int64_t wait_ms; /* that the last round asked for */
+    int64_t wait_ms;         /* that the last round asked for */
     bool on_real_time;       /* then it is not used: others take part in what happens */
     struct hf_live *live;
     bool never_lock;

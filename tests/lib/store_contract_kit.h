@@ -14,7 +14,7 @@
 #define CONTRACT_ROUNDS     5 /* updates a racer makes */
 #define CONTRACT_NOW_MS     INT64_C(1767322445678)
 #define CONTRACT_UNTOUCHED  "untouched"
-#define CONTRACT_UPLOAD_LEN ((size_t)12 << 20)
+#define CONTRACT_UPLOAD_LEN ((size_t)20 << 20)
 
 struct contract_test {
     struct hf_store *store;

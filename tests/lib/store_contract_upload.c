@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal: an upload is a put in pieces, and nothing before its finish.
- * Method: 12 MiB of seeded random bytes in odd pieces; uploads that lose.
+ * Method: 20 MiB of seeded random bytes in odd pieces; uploads that lose.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -97,6 +97,37 @@ static void upload_freed_unfinished_leaves_nothing(void **state)
     contract_expect_listing(t, &none, t->prefix, "");
 }
 
+/* Whatever a store makes of `resume` and of hints. */
+static void upload_that_is_resumed_holds_the_new_bytes(void **state)
+{
+    const struct hf_put put = {.size_hint = CONTRACT_UPLOAD_LEN, .resume = true};
+    struct contract_test *t = *state;
+    HF_AUTO_FREE char *key = contract_key(t, "resumed");
+    HF_AUTO_FREE uint8_t *body = hf_calloc(1, CONTRACT_UPLOAD_LEN);
+    HF_AUTO_BUF got = {0};
+    CONTRACT_AUTO_KEYS none = {0};
+
+    for (int last = 0; last <= 1; last++) {
+        struct hf_upload *u = begin(t, key, &put);
+
+        body[last == 0 ? 0 : CONTRACT_UPLOAD_LEN / 2] = 'x';
+        for (size_t at = 0; at < CONTRACT_UPLOAD_LEN; at += CONTRACT_UPLOAD_LEN / 20) {
+            hf_upload_cut_here(u, at);
+            hf_must(hf_upload_write(u, hf_slice(body + at, CONTRACT_UPLOAD_LEN / 20), &t->err),
+                    &t->err);
+        }
+        if (last == 1) {
+            hf_must(hf_upload_finish(u, NULL, &t->err), &t->err);
+            assert_true(hf_upload_reused_bytes(u) <= CONTRACT_UPLOAD_LEN);
+        }
+        hf_upload_free(u);
+        if (last == 0)
+            contract_expect_listing(t, &none, t->prefix, "");
+    }
+    hf_must(hf_store_get(t->store, key, 0, 0, &got, NULL, &t->err), &t->err);
+    contract_assert_bytes(&got, body, CONTRACT_UPLOAD_LEN);
+}
+
 static void abandoned_upload_keeps_the_old_object(void **state)
 {
     struct contract_test *t = *state;
@@ -176,6 +207,7 @@ const struct CMUnitTest contract_upload_tests[] = {
     CONTRACT_TEST(large_upload_equals_its_pieces),
     CONTRACT_TEST(small_and_empty_uploads_work),
     CONTRACT_TEST(upload_freed_unfinished_leaves_nothing),
+    CONTRACT_TEST(upload_that_is_resumed_holds_the_new_bytes),
     CONTRACT_TEST(abandoned_upload_keeps_the_old_object),
     CONTRACT_TEST(upload_if_absent_conflicts_at_its_finish),
     CONTRACT_TEST(large_upload_if_absent_conflicts_too),

@@ -130,6 +130,11 @@ static enum hf_code upload_finish(struct hf_upload *u, struct hf_etag *ret_etag,
     return rc;
 }
 
+static void upload_cut_here(struct hf_upload *u, uint64_t position)
+{
+    hf_upload_cut_here(((struct fault_upload *)u)->inner, position);
+}
+
 static void upload_free(struct hf_upload *u)
 {
     hf_upload_free(((struct fault_upload *)u)->inner);
@@ -138,6 +143,7 @@ static void upload_free(struct hf_upload *u)
 
 static const struct hf_upload_ops upload_ops = {
     .write = upload_write,
+    .cut_here = upload_cut_here,
     .finish = upload_finish,
     .free = upload_free,
 };

@@ -14,7 +14,8 @@
 #include "engine/sqlite/ltx/ltx_writer.h"
 
 #define WINDOW_PAGES 256
-#define WINDOWS_MAX  16 /* in flight; memory: 16 * 256 pages and their compressed form */
+#define WINDOW_BYTES (1 << 20) /* at most: a store's parts end between windows */
+#define WINDOWS_MAX  16        /* in flight; memory: 16 MiB of pages and their compressed form */
 
 struct page_set image_all_pages(const struct image *image)
 {
@@ -145,6 +146,8 @@ static enum hf_code pack_window(void *ctx, struct hf_err *err)
 static size_t next_windows(const struct image *image, struct page_set set, size_t *next,
                            struct window *windows)
 {
+    const size_t fit = WINDOW_BYTES / image->page_bytes;
+    const size_t pages_max = fit < WINDOW_PAGES ? fit : WINDOW_PAGES;
     size_t n = 0;
 
     for (; n < WINDOWS_MAX / 2 && *next < set.count; n++) {
@@ -154,7 +157,7 @@ static size_t next_windows(const struct image *image, struct page_set set, size_
         w->image = image;
         w->set = set;
         w->first = *next;
-        w->count = left < WINDOW_PAGES ? left : WINDOW_PAGES;
+        w->count = left < pages_max ? left : pages_max;
         *next += w->count;
     }
     return n;
@@ -214,8 +217,17 @@ static void start_packing(struct packing *p, size_t side, const struct image *im
         hf_group_run(p->group, pack_window, &p->windows[side][i]);
 }
 
+static enum hf_code write_window(struct hf_sink *sink, struct hf_ltx_writer *writer,
+                                 const struct window *w, struct hf_err *err)
+{
+    if (sink->border != NULL)
+        sink->border(sink, (uint64_t)w->first * w->image->page_bytes);
+    return hf_ltx_writer_batch(writer, &w->batch, err);
+}
+
 static enum hf_code write_pages(const struct image *image, struct page_set set,
-                                struct hf_ltx_writer *writer, struct hf_err *err)
+                                struct hf_sink *sink, struct hf_ltx_writer *writer,
+                                struct hf_err *err)
 {
     HF_CLEANUP(packing_done) struct packing p = {.group = hf_group_new(image->pool)};
     size_t next = 0;
@@ -232,7 +244,7 @@ static enum hf_code write_pages(const struct image *image, struct page_set set,
             return rc;
         start_packing(&p, 1 - side, image, set, &next);
         for (size_t i = 0; i < p.counts[side]; i++) {
-            rc = hf_ltx_writer_batch(writer, &p.windows[side][i].batch, err);
+            rc = write_window(sink, writer, &p.windows[side][i], err);
             if (rc != HF_OK)
                 return rc;
         }
@@ -251,7 +263,7 @@ static enum hf_code write_segment(const struct image *image, struct page_set set
 
     if (rc != HF_OK)
         return rc;
-    rc = write_pages(image, set, writer, err);
+    rc = write_pages(image, set, sink, writer, err);
     if (rc != HF_OK)
         return rc;
     return hf_ltx_writer_finish(writer, post_sum, err);

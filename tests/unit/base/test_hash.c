@@ -182,6 +182,28 @@ static void assert_hex(const uint8_t bytes[HF_SHA256_BYTES], const char *want)
 }
 
 /* FIPS 180-4 examples (NIST, "Secure Hash Standard" example values). */
+/* RFC 1321 §A.5. */
+static void md5_has_the_published_values(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        {"", "d41d8cd98f00b204e9800998ecf8427e"},
+        {"abc", "900150983cd24fb0d6963f7d28e17f72"},
+        {"message digest", "f96b697d7cb7938d525a2f31aaf161d0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(rows); i++) {
+        uint8_t sum[HF_MD5_BYTES];
+        char hex[2 * HF_MD5_BYTES + 1];
+
+        assert_true(hf_md5(hf_slice_str(rows[i].text), sum));
+        hf_hex(hf_slice(sum, sizeof(sum)), hex);
+        assert_string_equal(hex, rows[i].want);
+    }
+}
+
 static void sha256_has_the_published_values(void **state)
 {
     static const struct {
@@ -247,6 +269,7 @@ int main(void)
         cmocka_unit_test(root_is_stored_big_endian),
         cmocka_unit_test(page_hash_is_xxh3_of_name_and_page),
         cmocka_unit_test(local_hash_is_xxh3_64),
+        cmocka_unit_test(md5_has_the_published_values),
         cmocka_unit_test(sha256_has_the_published_values),
         cmocka_unit_test(hmac_has_the_published_values),
         cmocka_unit_test(hex_is_lower_case),

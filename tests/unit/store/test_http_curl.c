@@ -8,6 +8,7 @@
  */
 #include "lib/fixture.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/rand.h"
@@ -179,6 +180,48 @@ static void an_empty_put_never_uses_a_kept_connection(void **state)
     test_peer_free(peer);
 }
 
+struct setter {
+    struct test_peer *peer;
+    hf_stop_flag stop;
+};
+
+/* When the server has the whole request and is silent. */
+static void *set_when_silent(void *arg)
+{
+    struct setter *s = (struct setter *)arg;
+
+    while (test_peer_requests_count(s->peer) == 0)
+        hf_sleep_ms(hf_clock_system(), 1);
+    s->stop = true;
+    return NULL;
+}
+
+static void a_stop_ends_a_request_that_nobody_answers(void **state)
+{
+    static const struct test_step steps[] = {
+        {PEER_ACCEPT, NULL}, {PEER_READ, NULL}, {PEER_STALL, NULL}};
+    struct setter s = {.peer = test_peer_new(steps, HF_ARRAY_LEN(steps))};
+    struct hf_http *http = hf_http_curl_new(NULL);
+    HF_AUTO_RESPONSE response = {0};
+    const struct hf_http_request req = {.method = "PUT",
+                                        .url = test_peer_url(s.peer),
+                                        .body = hf_slice_str("body"),
+                                        .has_body = true,
+                                        .stop = &s.stop};
+    const int64_t begun_us = hf_mono_us(hf_clock_system());
+    pthread_t thread;
+    struct hf_err err;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, set_when_silent, &s), 0);
+    assert_int_equal(hf_http_send(http, &req, &response, &err), HF_UNCERTAIN);
+    (void)pthread_join(thread, NULL);
+    /* The stall would end it, too, but after HF_HTTP_STALL_MS. */
+    assert_true(hf_mono_us(hf_clock_system()) - begun_us < HF_HTTP_STALL_MS * INT64_C(900));
+    hf_http_free(http);
+    test_peer_free(s.peer);
+}
+
 static void connections_are_kept_between_requests(void **state)
 {
     /* Only one connection is ever accepted. */
@@ -325,6 +368,7 @@ int main(void)
         cmocka_unit_test(no_server_means_nothing_was_begun),
         cmocka_unit_test(a_put_on_a_kept_connection_that_dies_is_not_sent_again),
         cmocka_unit_test(an_empty_put_never_uses_a_kept_connection),
+        cmocka_unit_test(a_stop_ends_a_request_that_nobody_answers),
         cmocka_unit_test(connections_are_kept_between_requests),
         cmocka_unit_test(answers_larger_than_asked_for_are_refused),
         cmocka_unit_test(a_reset_after_the_body_leaves_a_conditional_put_uncertain),

@@ -23,7 +23,7 @@ static void waits_stay_below_a_doubling_limit_and_use_all_of_it(void **state)
         struct hf_retry r;
 
         test_clock_init(&clock, START_US);
-        hf_retry_init(&r, &clock.base, &rand, 3600000);
+        hf_retry_init(&r, &clock.base, &rand, NULL, 3600000);
         for (size_t n = 0; n < 12; n++) {
             const int64_t before_us = clock.slept_us;
 
@@ -55,7 +55,7 @@ static void no_attempt_begins_behind_the_deadline(void **state)
         struct hf_retry r;
 
         test_clock_init(&clock, START_US);
-        hf_retry_init(&r, &clock.base, &rand, 10000);
+        hf_retry_init(&r, &clock.base, &rand, NULL, 10000);
         while (hf_retry_wait(&r, 0))
             assert_true(clock.slept_us <= 10000000);
         assert_true(r.waits_count >= 6);
@@ -71,7 +71,7 @@ static void progress_begins_budget_and_waits_anew(void **state)
 
     (void)state;
     test_clock_init(&clock, START_US);
-    hf_retry_init(&r, &clock.base, &rand, 1000);
+    hf_retry_init(&r, &clock.base, &rand, NULL, 1000);
     while (hf_retry_wait(&r, 0))
         continue;
     hf_retry_progress(&r);
@@ -90,11 +90,48 @@ static void a_server_that_asks_for_more_time_gets_it_or_ends_the_call(void **sta
 
     (void)state;
     test_clock_init(&clock, START_US);
-    hf_retry_init(&r, &clock.base, &rand, 10000);
+    hf_retry_init(&r, &clock.base, &rand, NULL, 10000);
     assert_true(hf_retry_wait(&r, 7000));
     assert_int_equal(clock.slept_us, 7000000);
     assert_false(hf_retry_wait(&r, 7000));
     assert_int_equal(clock.slept_us, 7000000); /* it does not sleep in order to give up */
+}
+
+/* A clock during whose sleep somebody sets the flag, at a given time. */
+struct stopping_clock {
+    struct test_clock clock; /* first, so that the pointers convert */
+    void (*sleep_us)(struct hf_clock *c, int64_t us);
+    hf_stop_flag stop;
+    int64_t at_us; /* of what was slept */
+};
+
+static void sleep_and_stop(struct hf_clock *c, int64_t us)
+{
+    struct stopping_clock *s = (struct stopping_clock *)c;
+
+    s->sleep_us(c, us);
+    s->stop = s->stop || s->clock.slept_us >= s->at_us;
+}
+
+static void a_stop_ends_a_wait_within_a_moment(void **state)
+{
+    struct stopping_clock s = {.at_us = 3000000};
+    struct hf_rand rand = hf_rand_seeded(1);
+    struct hf_retry r;
+
+    (void)state;
+    test_clock_init(&s.clock, START_US);
+    s.sleep_us = s.clock.base.sleep_us;
+    s.clock.base.sleep_us = sleep_and_stop;
+    hf_retry_init(&r, &s.clock.base, &rand, &s.stop, 60000);
+    assert_true(hf_retry_wait(&r, 2000));
+    assert_false(hf_retry_wait(&r, 30000));
+    assert_in_range(s.clock.slept_us, 3000000, 3500000);
+
+    const int64_t before_us = s.clock.slept_us;
+
+    assert_false(hf_retry_wait(&r, 0)); /* nor is another begun */
+    assert_int_equal(s.clock.slept_us, before_us);
 }
 
 static void retry_after_is_seconds_or_a_date_and_never_nonsense(void **state)
@@ -131,6 +168,7 @@ int main(void)
         cmocka_unit_test(no_attempt_begins_behind_the_deadline),
         cmocka_unit_test(progress_begins_budget_and_waits_anew),
         cmocka_unit_test(a_server_that_asks_for_more_time_gets_it_or_ends_the_call),
+        cmocka_unit_test(a_stop_ends_a_wait_within_a_moment),
         cmocka_unit_test(retry_after_is_seconds_or_a_date_and_never_nonsense),
     };
 

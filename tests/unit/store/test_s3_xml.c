@@ -198,11 +198,11 @@ static void listings_that_are_not_as_promised_are_refused(void **state)
         {"<html/>", "not a listing"},
         {"<ListBucketResultX/>", "not a listing"},
         {LISTING("<Contents><Size>1</Size></Contents>"), "without a key"},
-        {LISTING("<Contents><Key>a</Key><Size>x</Size></Contents>"), "not a size"},
-        {LISTING("<Contents><Key>a</Key><Size>-1</Size></Contents>"), "not a size"},
-        {LISTING("<Contents><Key>a</Key><Size></Size></Contents>"), "not a size"},
+        {LISTING("<Contents><Key>a</Key><Size>x</Size></Contents>"), "not a size or number"},
+        {LISTING("<Contents><Key>a</Key><Size>-1</Size></Contents>"), "not a size or number"},
+        {LISTING("<Contents><Key>a</Key><Size></Size></Contents>"), "not a size or number"},
         {LISTING("<Contents><Key>a</Key><Size>99999999999999999999</Size></Contents>"),
-         "not a size"},
+         "not a size or number"},
         {LISTING("<Contents><Key>a</Key><LastModified>then</LastModified></Contents>"),
          "not a time"},
         {LISTING("<Contents><Key>a</Key><ETag>\"\"</ETag></Contents>"), "ETag"},
@@ -299,6 +299,46 @@ static void etags_lose_their_quotes_and_keep_within_their_size(void **state)
     assert_int_equal(hf_s3_etag_parse("\"\"", &etag, &err), HF_IO);
 }
 
+static void lists_of_unfinished_uploads_and_parts_that_are_not_as_promised_are_refused(void **state)
+{
+    static const char *const uploads[] = {
+        "<ListBucketResult></ListBucketResult>",
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult><Upload><Key>k</Key></Upload></ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId></UploadId></Upload>"
+        "</ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>1</UploadId>"
+        "<Initiated>soon</Initiated></Upload></ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult>",
+    };
+    static const char *const parts[] = {
+        "<ListBucketResult></ListBucketResult>",
+        "<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>",
+        "<ListPartsResult><Part><Size>1</Size><ETag>e</ETag></Part></ListPartsResult>",
+        "<ListPartsResult><Part><PartNumber>0</PartNumber></Part></ListPartsResult>",
+        "<ListPartsResult><Part><PartNumber>10001</PartNumber></Part></ListPartsResult>",
+        "<ListPartsResult><Part><PartNumber>-1</PartNumber></Part></ListPartsResult>",
+        "<ListPartsResult><IsTruncated>true</IsTruncated>"
+        "<NextPartNumberMarker>10001</NextPartNumberMarker></ListPartsResult>",
+    };
+    HF_AUTO_FREE struct hf_s3_part *kept =
+        (struct hf_s3_part *)hf_calloc(HF_S3_PARTS_MAX, sizeof(*kept));
+    struct hf_err err;
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(uploads); i++) {
+        HF_CLEANUP(hf_s3_pending_done) struct hf_s3_pending list = {0};
+
+        assert_int_equal(hf_s3_pending_parse(hf_slice_str(uploads[i]), "k", &list, &err), HF_IO);
+    }
+    for (size_t i = 0; i < HF_ARRAY_LEN(parts); i++) {
+        unsigned next = 7;
+
+        assert_int_equal(hf_s3_parts_parse(hf_slice_str(parts[i]), kept, &next, &err), HF_IO);
+        assert_int_equal(next, 7);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +353,8 @@ int main(void)
         cmocka_unit_test(more_keys_or_text_than_allowed_are_refused),
         cmocka_unit_test(upload_id_and_etag_are_found_or_missed),
         cmocka_unit_test(etags_lose_their_quotes_and_keep_within_their_size),
+        cmocka_unit_test(
+            lists_of_unfinished_uploads_and_parts_that_are_not_as_promised_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

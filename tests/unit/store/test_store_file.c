@@ -44,7 +44,7 @@ static int setup(void **state)
     t->root = test_tmp_new();
     fs_fault_init(&t->fs, hf_fs_system());
     test_clock_init(&t->clock, INT64_C(1767322445678901));
-    t->env = (struct hf_store_env){&t->fs.base, &t->clock.base, hf_rand_system(), false};
+    t->env = (struct hf_store_env){&t->fs.base, &t->clock.base, hf_rand_system(), false, NULL};
     t->store = open_again(t);
     *state = t;
     return 0;
@@ -429,7 +429,8 @@ static void files_of_the_living_stay(void **state)
 static void root_is_judged_when_opened(void **state)
 {
     struct test *t = *state;
-    HF_AUTO_FREE char *missing = path_of(t, "new/folder");
+    HF_AUTO_FREE char *missing = path_of(t, "new");
+    HF_AUTO_FREE char *deeper = path_of(t, "not/mounted/");
     HF_AUTO_FREE char *file = path_of(t, "file");
     struct hf_store_env create = t->env;
     struct hf_store *store = NULL;
@@ -443,7 +444,12 @@ static void root_is_judged_when_opened(void **state)
     assert_null(store);
     hf_must(hf_store_file_new(missing, &create, &store, &t->err), &t->err);
     hf_store_free(store);
-    assert_true(exists(t, "new/folder"));
+    assert_true(exists(t, "new"));
+    store = NULL;
+    assert_int_equal(hf_store_file_new(deeper, &create, &store, &t->err), HF_NOT_FOUND);
+    assert_non_null(strstr(t->err.text, "/not, in which "));
+    assert_null(store);
+    assert_false(exists(t, "not"));
 }
 
 static void root_that_went_away_is_not_made_again(void **state)

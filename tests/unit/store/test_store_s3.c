@@ -24,6 +24,7 @@ static const struct hf_put if_match = {.cond = HF_PUT_IF_MATCH, .match = {ETAG}}
 
 struct world {
     struct test_clock clock;
+    hf_stop_flag stop;
     struct hf_rand rand;
     struct test_http *http;
     struct hf_store *store;
@@ -34,7 +35,7 @@ static enum hf_code try_open(struct world *w, const char *text, const struct tes
                              size_t answers_count)
 {
     const struct hf_store_env env = {
-        .fs = hf_fs_system(), .clock = &w->clock.base, .rand = &w->rand};
+        .fs = hf_fs_system(), .clock = &w->clock.base, .rand = &w->rand, .stop = &w->stop};
     struct hf_aws_env aws = {.access_key_id = hf_strdup("KEYID"),
                              .secret_access_key = hf_strdup("TOPSECRET"),
                              .session_token = hf_strdup("TOKEN"),
@@ -521,7 +522,54 @@ static enum hf_code upload(struct world *w, const struct hf_put *put, size_t byt
     return hf_upload_finish(u, ret, &w->err);
 }
 
-#define TWO_PARTS ((9u << 20) + 1) /* with the smallest part, 8 MiB */
+#define TWO_PARTS ((17u << 20) + 1) /* a part without borders has 16 MiB */
+
+/* Transport that is told to stop while it waits, as http_curl.c reports it. */
+static void stop_in_sleep(struct hf_clock *c, int64_t us)
+{
+    struct world *w = (struct world *)(void *)((char *)c - offsetof(struct world, clock));
+
+    w->clock.now_us += us;
+    w->stop = true;
+}
+
+/* Three calls, each by the answer to its one attempt; the stop comes while it waits for another. */
+static void a_stop_is_said_unless_something_may_have_been_written(void **state)
+{
+    static const struct {
+        const char *file; /* NULL: none, with rc */
+        enum hf_code answer_rc;
+        const struct hf_put *put;
+        enum hf_code rc;
+    } cases[] = {
+        {"any/SlowDown", HF_OK, &always, HF_CANCELED},
+        {"any/SlowDown", HF_OK, &if_absent, HF_CANCELED},
+        {NULL, HF_TRANSIENT, &if_absent, HF_CANCELED},
+        {NULL, HF_UNCERTAIN, &always, HF_UNCERTAIN},
+        {NULL, HF_UNCERTAIN, &if_absent, HF_UNCERTAIN},
+        {"any/InternalError", HF_OK, &always, HF_UNCERTAIN},
+        {"any/InternalError", HF_OK, &if_absent, HF_UNCERTAIN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        HF_AUTO_FREE char *file = cases[i].file != NULL ? hf_strfmt(FILES "%s.http", cases[i].file)
+                                                        : NULL;
+        const struct test_answer answers[] = {{.file = file, .rc = cases[i].answer_rc}};
+        HF_AUTO_BUF got = {0};
+        AUTO_WORLD w;
+        enum hf_code rc;
+
+        open_world(&w, answers, 1);
+        w.clock.base.sleep_us = stop_in_sleep;
+        rc = hf_store_put(w.store, "k", hf_slice_str("x"), cases[i].put, NULL, &w.err);
+        if (rc != cases[i].rc)
+            fail_msg("case %zu: %s (%s)", i, hf_code_text(rc), w.err.text);
+        w.stop = true; /* where there was no wait */
+        assert_int_equal(hf_store_get(w.store, "k", 0, 0, &got, NULL, &w.err), HF_CANCELED);
+        assert_int_equal(test_http_requests_count(w.http), 1); /* nothing more is begun */
+    }
+}
 
 static void an_upload_of_one_part_is_a_plain_put(void **state)
 {
@@ -763,6 +811,7 @@ int main(void)
         cmocka_unit_test(a_delete_is_repeated_and_content_with_nothing_there),
         cmocka_unit_test(a_listing_goes_through_its_pages_and_tells_no_key_twice),
         cmocka_unit_test(a_listing_that_goes_in_a_circle_ends),
+        cmocka_unit_test(a_stop_is_said_unless_something_may_have_been_written),
         cmocka_unit_test(an_upload_of_one_part_is_a_plain_put),
         cmocka_unit_test(an_upload_in_parts_sends_them_all_and_its_condition_last),
         cmocka_unit_test(the_end_of_an_upload_has_its_meaning),
