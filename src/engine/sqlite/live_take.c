@@ -75,6 +75,7 @@ struct hf_ltx_header live_header_at(const struct live *l, const struct digest_ma
         .node_id = l->o.epoch,
         .format = HF_LTX_FORMAT,
         .root = mark->root,
+        .clamped = mark->txid > 1 && l->clock_behind,
     };
 }
 
