@@ -119,8 +119,11 @@ static void explain_state(const struct page_finding *p, struct hf_finding *f, ch
              "or something wrote to the file behind the log's back. Compare it with "
              "a restore before deciding; nothing was changed"},
         [HF_PAGE_UNREADABLE] = {HF_FINDING_LIVE_UNREADABLE,
-                                "the device gave no bytes for the live page, or the file ends "
-                                "before it. Restore the database from the archive"},
+                                "the device gave no bytes for the live page. Restore the database "
+                                "from the archive"},
+        [HF_PAGE_MISSING] = {HF_FINDING_LIVE_UNREADABLE,
+                             "the live database ends before this page, and the archive has it. "
+                             "Restore the database from the archive"},
         [HF_PAGE_ZEROED] = {HF_FINDING_LIVE_ZEROED,
                             "the live page is all zeros, and the archive holds content. Restore "
                             "the database from the archive"},
