@@ -76,7 +76,10 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
         return hf_owner_check(&p->archive, &p->owner, err);
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
-    return hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    if (rc == HF_OK)
+        partition_note_claim(p);
+    return rc;
 }
 
 static enum hf_code open_live(struct partition *p, struct hf_err *err)
@@ -260,11 +263,11 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
                           "list`, and archive to a new URL",
                           p->target.url, head.head_txid, head.max_txid);
     if (head.max_txid == 0 && known > 0 && spool_first(p->spool) != 1)
-        return hf_err_set(
-            err, HF_HOLE,
-            "%s is empty, but this machine has archived up to TXID %" PRIu64
-            " there: a wrong URL, or the archive was deleted. To begin anew, remove %s",
-            p->target.url, known, p->state_dir);
+        return hf_err_set(err, HF_HOLE,
+                          "%s is empty, but this machine has archived up to TXID %" PRIu64
+                          " there (and captured up to %" PRIu64
+                          "): a wrong URL, or the archive was deleted. To begin anew, remove %s",
+                          p->target.url, partition_confirmed(p), known, p->state_dir);
     rc = check_tail(p, head.head_txid, err);
     if (rc == HF_OK)
         rc = agree(p, head.head_txid, err);
