@@ -291,6 +291,21 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
     return HF_OK;
 }
 
+/* HF_USAGE: an archiver that this one does not know of may be at work, and would be fenced. */
+static enum hf_code check_claim(const struct hf_session *s, const struct hf_places *places,
+                                const struct hf_place *place, const char *state_dir,
+                                struct hf_err *err)
+{
+    struct hf_archive archive;
+    enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
+
+    if (rc == HF_OK)
+        rc = hf_archiver_check_claim(s->fs, s->clock, &archive, state_dir, err);
+    if (rc == HF_USAGE)
+        return hf_err_wrap(err, "scrub would archive first (--no-archive leaves it out)");
+    return rc;
+}
+
 /* Nobody follows the database: bring an archiver, or go by what the archive has. */
 static enum hf_code scrub_unattended(struct hf_session *s, const struct hf_places *places,
                                      const struct hf_place *place, const char *state_dir,
@@ -301,7 +316,9 @@ static enum hf_code scrub_unattended(struct hf_session *s, const struct hf_place
 
     if (s->args->no_archive)
         return compare(s, places, place, true, object, err);
-    rc = archive_first(s, places, place, err);
+    rc = check_claim(s, places, place, state_dir, err);
+    if (rc == HF_OK)
+        rc = archive_first(s, places, place, err);
     if (rc == HF_OK)
         rc = hf_attendant_start(s, place, state_dir, &attendant, err);
     if (rc != HF_OK && rc != HF_CONFLICT)

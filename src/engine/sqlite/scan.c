@@ -255,7 +255,7 @@ static bool read_proved(struct comparison *c, uint32_t pgno, uint8_t *dst)
     return true;
 }
 
-static void mark_leaves(struct scan *s, const uint8_t *trunk)
+static void mark_leaves(const struct scan *s, const uint8_t *trunk, uint8_t *unused)
 {
     const uint32_t most = s->page_bytes / 4 - 2;
     uint32_t n = hf_get_be32(trunk + 4);
@@ -264,29 +264,30 @@ static void mark_leaves(struct scan *s, const uint8_t *trunk)
         const uint32_t leaf = hf_get_be32(trunk + 8 + 4 * (size_t)i);
 
         if (leaf > 1 && leaf <= s->at.commit)
-            s->unused[leaf / 8] |= (uint8_t)(1U << leaf % 8);
+            unused[leaf / 8] |= (uint8_t)(1U << leaf % 8);
     }
 }
 
 /* Source: SQLite, "Database File Format", section 1.5, "The Freelist". */
-static void walk_freelist(struct comparison *c)
+static uint8_t *walk_freelist(struct comparison *c)
 {
-    struct scan *s = c->scan;
+    const struct scan *s = c->scan;
+    uint8_t *unused = hf_calloc((size_t)s->at.commit / 8 + 1, 1);
     HF_AUTO_FREE uint8_t *trunk = hf_malloc(s->page_bytes);
     uint32_t next = 0;
     uint32_t left = 0; /* of the list's pages, so that a loop in it ends */
 
-    s->unused = hf_calloc((size_t)s->at.commit / 8 + 1, 1);
     if (read_proved(c, 1, trunk)) {
         next = hf_get_be32(trunk + 32);
         left = hf_get_be32(trunk + 36);
     }
     for (; next >= 1 && next <= s->at.commit && left > 0; left--) {
         if (!read_proved(c, next, trunk))
-            return;
-        mark_leaves(s, trunk);
+            break;
+        mark_leaves(s, trunk, unused);
         next = hf_get_be32(trunk);
     }
+    return unused;
 }
 
 static bool is_unused(struct comparison *c, const struct hf_page_diff *diff)
@@ -296,7 +297,7 @@ static bool is_unused(struct comparison *c, const struct hf_page_diff *diff)
     if (diff->state != HF_PAGE_DIFFERS && diff->state != HF_PAGE_ZEROED)
         return false;
     if (s->unused == NULL)
-        walk_freelist(c);
+        s->unused = walk_freelist(c);
     return (s->unused[diff->page / 8] >> diff->page % 8 & 1) != 0;
 }
 
