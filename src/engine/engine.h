@@ -206,7 +206,7 @@ struct hf_page_diff {
 
 struct hf_scan_counts {
     uint64_t equal;
-    uint64_t parked; /* newer than the replica: to be looked at in the next slice */
+    uint64_t parked; /* newer than the replica: not compared */
     uint64_t unused; /* free pages, whose bytes mean nothing */
     uint64_t differ;
     uint64_t bytes_read;

@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "engine/sqlite/conn.h"
 #include "engine/sqlite/follow.h"
+#include "engine/sqlite/freelist.h"
 #include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/rawfile.h"
 #include "engine/sqlite/replica.h"
@@ -241,8 +242,9 @@ static bool page_is_right(struct scan *s, uint32_t pgno, const struct digest_ent
 /* ---- the freelist, whose leaves hold bytes that mean nothing ---- */
 
 /* A copy of the page, if its bytes are the replica's: nothing else may say what is free. */
-static bool read_proved(struct comparison *c, uint32_t pgno, uint8_t *dst)
+static bool read_proved(void *ctx, uint32_t pgno, uint8_t *dst)
 {
+    struct comparison *c = ctx;
     struct digest_entry want;
     struct hf_page_diff met;
     struct hf_err ignored;
@@ -255,41 +257,6 @@ static bool read_proved(struct comparison *c, uint32_t pgno, uint8_t *dst)
     return true;
 }
 
-static void mark_leaves(const struct scan *s, const uint8_t *trunk, uint8_t *unused)
-{
-    const uint32_t most = s->page_bytes / 4 - 2;
-    uint32_t n = hf_get_be32(trunk + 4);
-
-    for (uint32_t i = 0; i < (n < most ? n : most); i++) {
-        const uint32_t leaf = hf_get_be32(trunk + 8 + 4 * (size_t)i);
-
-        if (leaf > 1 && leaf <= s->at.commit)
-            unused[leaf / 8] |= (uint8_t)(1U << leaf % 8);
-    }
-}
-
-/* Source: SQLite, "Database File Format", section 1.5, "The Freelist". */
-static uint8_t *walk_freelist(struct comparison *c)
-{
-    const struct scan *s = c->scan;
-    uint8_t *unused = hf_calloc((size_t)s->at.commit / 8 + 1, 1);
-    HF_AUTO_FREE uint8_t *trunk = hf_malloc(s->page_bytes);
-    uint32_t next = 0;
-    uint32_t left = 0; /* of the list's pages, so that a loop in it ends */
-
-    if (read_proved(c, 1, trunk)) {
-        next = hf_get_be32(trunk + 32);
-        left = hf_get_be32(trunk + 36);
-    }
-    for (; next >= 1 && next <= s->at.commit && left > 0; left--) {
-        if (!read_proved(c, next, trunk))
-            break;
-        mark_leaves(s, trunk, unused);
-        next = hf_get_be32(trunk);
-    }
-    return unused;
-}
-
 static bool is_unused(struct comparison *c, const struct hf_page_diff *diff)
 {
     struct scan *s = c->scan;
@@ -297,7 +264,7 @@ static bool is_unused(struct comparison *c, const struct hf_page_diff *diff)
     if (diff->state != HF_PAGE_DIFFERS && diff->state != HF_PAGE_ZEROED)
         return false;
     if (s->unused == NULL)
-        s->unused = walk_freelist(c);
+        s->unused = freelist_leaves(s->page_bytes, s->at.commit, read_proved, c);
     return (s->unused[diff->page / 8] >> diff->page % 8 & 1) != 0;
 }
 
