@@ -83,6 +83,17 @@ void hf_archiver_free(struct hf_archiver *a); /* NULL is allowed */
 char *hf_archiver_state_dir(const char *db_path, const char *url, const char *state_root);
 
 /*
+ * The archive may be claimed from `state_dir` without ending an archiver that may be at work:
+ * nobody owns it, its owner was a process over this very folder, or has not been seen for longer
+ * than a live one would. (Whether a process is at work over this folder is not looked at: its lock
+ * tells.) HF_USAGE  another's claim is fresh; the message has host, process and time. any other of
+ * reading the owner object.
+ */
+enum hf_code hf_archiver_check_claim(struct hf_fs *fs, struct hf_clock *clock,
+                                     const struct hf_archive *a, const char *state_dir,
+                                     struct hf_err *err) HF_MUST_CHECK;
+
+/*
  * Ask the archiver that runs over `state_dir` for a TXID that ends exactly at `p` and is archived.
  * HF_NOT_FOUND  the position was passed in the middle of a segment.
  * HF_BUSY       no archiver runs there, or it did not answer in time.

@@ -112,6 +112,9 @@ int64_t partition_retry(struct partition *p, int64_t *retry_ms, const char *doin
 uint64_t partition_confirmed(const struct partition *p);
 void partition_set_confirmed(struct partition *p, uint64_t txid);
 
+/* claim.c: the archive was claimed just now, over this folder of local state. */
+void partition_note_claim(const struct partition *p);
+
 /* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
  * head or what follows it in the spool. */
 enum hf_code partition_start(struct partition *p, struct hf_err *err) HF_MUST_CHECK;

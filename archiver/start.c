@@ -88,7 +88,10 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
         return hf_owner_check(&p->archive, &p->owner, err);
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
-    return hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    if (rc == HF_OK)
+        partition_note_claim(p);
+    return rc;
 }
 
 static enum hf_code open_live(struct partition *p, struct hf_err *err)
@@ -272,7 +275,7 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
                           "list`, and archive to a new URL",
                           p->target.url, head.head_txid, head.max_txid);
     if (head.max_txid == 0 && known > 0 && spool_first(p->spool) != 1)
-        return refuse_empty(p, known, err);
+        return refuse_empty(p, partition_confirmed(p), err);
     rc = check_tail(p, head.head_txid, err);
     if (rc == HF_OK)
         rc = agree(p, head.head_txid, err);

@@ -9,13 +9,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "archive/listing.h"
 #include "base/alloc.h"
 #include "cli/archiving.h"
 #include "cli/attendant.h"
 #include "cli/bar.h"
 #include "cli/text.h"
 #include "scrubber/scrubber.h"
+
+#define SPANS_TOLD_MAX 8
 
 static const struct hf_option options[] = {
     {
@@ -31,7 +32,7 @@ static const struct hf_option options[] = {
         .kind = HF_OPTION_FLAG,
         .offset = offsetof(struct hf_args, no_archive),
         .help = "If no archiver runs, do not archive first: needs to read the store only, and "
-                "leaves out what was committed since",
+                "leaves out what was committed since, with exit status 1",
     },
     {
         .name = "rate",
@@ -50,33 +51,16 @@ static const struct hf_option options[] = {
     HF_OPTION_STATE,
 };
 
-/* Asks the archiver that runs over one folder of local state, or supposes what it would say. */
+/* Asks the archiver that runs over one folder of local state. */
 struct boundary {
-    struct hf_boundary base;          /* first, so that the pointers convert */
-    const char *state_dir;            /* borrowed */
-    const struct hf_archive *archive; /* borrowed */
+    struct hf_boundary base; /* first, so that the pointers convert */
+    const char *state_dir;   /* borrowed */
 };
 
 static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
                         struct hf_err *err)
 {
     return hf_archiver_ask_boundary(((struct boundary *)b)->state_dir, p, ret_txid, err);
-}
-
-/*
- * Nobody knows what happened to the database since the archive's last TXID: suppose nothing did. If
- * that is wrong, pages differ and are told; what is equal is equal all the same.
- */
-static enum hf_code suppose(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
-                            struct hf_err *err)
-{
-    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-    const enum hf_code rc = hf_listing_head(((struct boundary *)b)->archive, 0, &head, err);
-
-    (void)p;
-    if (rc == HF_OK)
-        *ret_txid = head.max_txid;
-    return rc;
 }
 
 /* Where findings go. */
@@ -137,7 +121,8 @@ static enum hf_code archive_first(struct hf_session *s, const struct hf_places *
     return rc;
 }
 
-static void print_clean(const struct hf_session *s, const struct hf_place *place,
+/* Everything that was compared is equal. */
+static void print_equal(const struct hf_session *s, const struct hf_place *place,
                         const struct hf_scrub_report *r)
 {
     char pages[HF_TEXT_MAX];
@@ -153,15 +138,51 @@ static void print_clean(const struct hf_session *s, const struct hf_place *place
     else
         hf_buf_printf(&how, "but not from the device: %s",
                       r->weaker_why != NULL ? r->weaker_why : "unknown why");
-    hf_out_line(s->out, "%s: clean: %s pages equal at TXID %s (%s), %s%s", place->name, pages, txid,
-                when, hf_buf_str(&how),
+    hf_out_line(s->out, "%s: %s: %s pages equal at TXID %s (%s), %s%s", place->name,
+                r->complete ? "clean" : "incomplete", pages, txid, when, hf_buf_str(&how),
                 r->proved_by_roots ? "" : "; the reference is proved by checksums only");
-    if (r->pages.parked > 0) {
-        hf_text_count(r->pages.parked, pages);
-        hf_out_line(s->out,
-                    "%s: not compared: %s pages that were written after the archive's last TXID",
-                    place->name, pages);
+}
+
+/* "TXID 2 to 5, 9": spans that touch are one; behind the first few only how many there are. */
+static void put_spans(const struct hf_scrub_report *r, struct hf_buf *ret)
+{
+    size_t told = 0;
+
+    for (size_t i = 0; i < r->catch_ups_count; told++) {
+        const uint64_t from = r->catch_ups[i].min_txid;
+        uint64_t to = r->catch_ups[i].max_txid;
+
+        for (i++; i < r->catch_ups_count && r->catch_ups[i].min_txid == to + 1; i++)
+            to = r->catch_ups[i].max_txid;
+        if (told < SPANS_TOLD_MAX)
+            hf_buf_printf(ret, "%s%" PRIu64, told == 0 ? "TXID " : ", ", from);
+        if (told < SPANS_TOLD_MAX && to > from)
+            hf_buf_printf(ret, " to %" PRIu64, to);
     }
+    if (told > SPANS_TOLD_MAX)
+        hf_buf_printf(ret, " and %zu more", told - SPANS_TOLD_MAX);
+}
+
+/* No finding: nothing speaks against these pages. But the log does not prove them, either. */
+static void tell_catch_ups(struct hf_session *s, const struct hf_place *place, json_t *object,
+                           const struct hf_scrub_report *r)
+{
+    HF_AUTO_BUF spans = {0};
+
+    (void)json_object_set_new(object, "catch_ups", json_array());
+    hf_out_set_number(object, "catch_ups_since_txid", r->catch_ups_since_txid);
+    for (size_t i = 0; i < r->catch_ups_count; i++) {
+        json_t *item = hf_out_add(object, "catch_ups");
+
+        hf_out_set_number(item, "min_txid", r->catch_ups[i].min_txid);
+        hf_out_set_number(item, "max_txid", r->catch_ups[i].max_txid);
+    }
+    put_spans(r, &spans);
+    if (r->catch_ups_count > 0)
+        hf_out_line(s->out,
+                    "%s: %s came as catch-ups: what the disk held at that time, so damage before "
+                    "it would not show",
+                    place->name, hf_buf_str(&spans));
 }
 
 static void set_report(json_t *object, const struct hf_scrub_report *r)
@@ -180,6 +201,8 @@ static void set_report(json_t *object, const struct hf_scrub_report *r)
     hf_out_set_text(object, "weaker_why", r->weaker_why);
     hf_out_set_bool(object, "proved_by_roots", r->proved_by_roots);
     hf_out_set_bool(object, "clean", r->findings_count == 0);
+    hf_out_set_bool(object, "complete", r->complete);
+    hf_out_set_bool(object, "attended", !r->supposed);
 }
 
 static void report_scrub(struct hf_session *s, const struct hf_place *place, json_t *object,
@@ -188,8 +211,8 @@ static void report_scrub(struct hf_session *s, const struct hf_place *place, jso
     char txid[HF_TEXT_MAX];
 
     set_report(object, r);
-    if (r->findings_count == 0) {
-        print_clean(s, place, r);
+    if (r->pages.differ == 0 && r->slices_count > 0) {
+        print_equal(s, place, r);
         return;
     }
     hf_text_count(r->txid, txid);
@@ -219,21 +242,20 @@ static void tell_unattended(struct hf_session *s, const struct hf_place *place, 
     hf_out_finding(s->out, "%s: %s", place->name, hf_buf_str(&text));
 }
 
-/* Compare; `supposing` that the database has not been written since the archive's last TXID. */
+/* Compare. `alone`: no archiver runs that could tell which TXID is where the scan stands. */
 static enum hf_code compare(struct hf_session *s, const struct hf_places *places,
-                            const struct hf_place *place, bool supposing, json_t *object,
+                            const struct hf_place *place, bool alone, json_t *object,
                             struct hf_err *err)
 {
     HF_AUTO_FREE char *state_dir = hf_archiving_state_dir(s, place);
     HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", state_dir);
-    struct boundary boundary = {.base = {.ask = supposing ? suppose : ask}, .state_dir = state_dir};
+    struct boundary boundary = {.base = {.ask = ask}, .state_dir = state_dir};
     struct teller teller = {.s = s, .place = place, .object = object};
     struct hf_archive archive;
-    struct hf_scrub_report report = {0};
+    HF_CLEANUP(hf_scrub_report_done) struct hf_scrub_report report = {0};
     struct hf_bar bar;
     enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
 
-    boundary.archive = &archive;
     if (rc == HF_OK)
         rc = hf_fs_mkdirs(s->fs, work_dir, 0700, err);
     if (rc != HF_OK)
@@ -250,6 +272,7 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
         .work_dir = work_dir,
         .reference_path = s->args->reference,
         .boundary = &boundary.base,
+        .may_suppose = alone,
         .bytes_per_s_max = rate_of(s, place),
         .progress = &bar.base,
         .stop = s->stop,
@@ -262,10 +285,25 @@ static enum hf_code compare(struct hf_session *s, const struct hf_places *places
     if (rc != HF_OK)
         return rc;
     report_scrub(s, place, object, &report);
-    hf_out_set_bool(object, "attended", !supposing);
-    if (supposing && report.findings_count > 0)
+    tell_catch_ups(s, place, object, &report);
+    if (report.supposed && report.findings_count > 0)
         tell_unattended(s, place, object, report.txid);
     return HF_OK;
+}
+
+/* HF_USAGE: an archiver that this one does not know of may be at work, and would be fenced. */
+static enum hf_code check_claim(const struct hf_session *s, const struct hf_places *places,
+                                const struct hf_place *place, const char *state_dir,
+                                struct hf_err *err)
+{
+    struct hf_archive archive;
+    enum hf_code rc = hf_archive_open(places->store, place->prefix, &archive, err);
+
+    if (rc == HF_OK)
+        rc = hf_archiver_check_claim(s->fs, s->clock, &archive, state_dir, err);
+    if (rc == HF_USAGE)
+        return hf_err_wrap(err, "scrub would archive first (--no-archive leaves it out)");
+    return rc;
 }
 
 /* Nobody follows the database: bring an archiver, or go by what the archive has. */
@@ -276,11 +314,11 @@ static enum hf_code scrub_unattended(struct hf_session *s, const struct hf_place
     HF_CLEANUP(hf_attendant_stop) struct hf_attendant attendant = {0};
     enum hf_code rc = HF_OK;
 
-    if (s->args->no_archive) {
-        rc = compare(s, places, place, false, object, err);
-        return rc == HF_UNSUPPORTED ? compare(s, places, place, true, object, err) : rc;
-    }
-    rc = archive_first(s, places, place, err);
+    if (s->args->no_archive)
+        return compare(s, places, place, true, object, err);
+    rc = check_claim(s, places, place, state_dir, err);
+    if (rc == HF_OK)
+        rc = archive_first(s, places, place, err);
     if (rc == HF_OK)
         rc = hf_attendant_start(s, place, state_dir, &attendant, err);
     if (rc != HF_OK && rc != HF_CONFLICT)

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 
 /* A key that lies about its TXIDs would let a plan lead elsewhere than it says. */
-static enum hf_code check_key(struct hf_chain *c, struct hf_source *source,
-                              const struct hf_segment_ref *ref, struct hf_err *err)
+static enum hf_code meet(struct hf_chain *c, struct hf_source *source,
+                         const struct hf_segment_ref *ref, struct hf_err *err)
 {
     const struct hf_segment_codec *codec = c->engine->codec;
     HF_AUTO_BUF header = {0};
@@ -20,7 +20,7 @@ static enum hf_code check_key(struct hf_chain *c, struct hf_source *source,
     if (rc != HF_OK)
         return hf_err_wrap(err, "%s", source->name);
     if (info.min_txid == ref->min_txid && info.max_txid == ref->max_txid)
-        return HF_OK;
+        return c->met != NULL ? c->met(c->met_ctx, &info, err) : HF_OK;
     c->names_lie = true;
     return hf_err_set(err, HF_DAMAGE,
                       "%s holds TXID %" PRIu64 " to %" PRIu64 ", not those that its name tells",
@@ -36,7 +36,7 @@ static enum hf_code apply_next(struct hf_chain *c, struct hf_fetch *fetch, struc
     rc = hf_fetch_next(fetch, &source, err);
     if (rc != HF_OK)
         return rc;
-    rc = check_key(c, source, ref, err);
+    rc = meet(c, source, ref, err);
     if (rc != HF_OK)
         return rc;
     rc = r->ops->apply(r, source, err);

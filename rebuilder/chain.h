@@ -7,12 +7,18 @@
 
 #include "rebuilder/fetch.h"
 
+/* Told what each segment's header says, before the segment is applied; it has been read anyway.
+ * Anything but HF_OK ends the chain. */
+typedef enum hf_code hf_met_fn(void *ctx, const struct hf_seg_info *info, struct hf_err *err);
+
 struct hf_chain {
     const struct hf_engine *engine;
     const struct hf_archive *archive; /* borrowed, as all here */
     struct hf_pool *pool;
     struct hf_meter *meter;
     hf_stop_flag *stop; /* or NULL */
+    hf_met_fn *met;     /* or NULL */
+    void *met_ctx;
     /* out */
     size_t applied; /* segments that were applied; after a failure also the index of the culprit */
     bool names_lie; /* the failure: the culprit's header tells other TXIDs than its key */

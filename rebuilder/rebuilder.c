@@ -91,6 +91,8 @@ static enum hf_code run(const struct hf_rebuild_options *o, const struct hf_plan
         .pool = o->pool,
         .meter = &meter,
         .stop = o->stop,
+        .met = o->met,
+        .met_ctx = o->met_ctx,
     };
     enum hf_code rc;
 
@@ -172,6 +174,16 @@ static enum hf_code find_shorter(const struct hf_rebuild_options *o, const struc
     return HF_OK;
 }
 
+/* What was kept: open already, or to be opened and summed. */
+static enum hf_code open_kept(const struct hf_rebuild_options *o, struct hf_replica **ret,
+                              struct hf_err *err)
+{
+    if (o->kept == NULL || *o->kept == NULL)
+        return open_replica(o, false, ret, err);
+    *ret = hf_take_ptr(o->kept);
+    return HF_OK;
+}
+
 /*
  * `*ret` is the replica that was kept, advanced; NULL if there is none that leads to the target.
  */
@@ -186,7 +198,7 @@ static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_
 
     if (o->pages_path != NULL)
         return HF_OK;
-    rc = open_replica(o, false, &r, err);
+    rc = open_kept(o, &r, err);
     if (rc != HF_OK)
         return rc;
     const struct hf_state *s = r->ops->state(r);

@@ -10,6 +10,7 @@
 
 #include "archive/plan.h"
 #include "engine/engine.h"
+#include "rebuilder/chain.h"
 
 /* Told of the plan before anything is made; anything but HF_OK ends the rebuild with that code. */
 typedef enum hf_code hf_plan_fn(void *ctx, const struct hf_plan *plan, struct hf_err *err);
@@ -24,8 +25,14 @@ struct hf_rebuild_options {
                                 far as it lies on the way to the target; else it is made anew */
     const char *pages_path;  /* database file to make, or NULL for a digest only */
     mode_t mode;             /* of pages_path */
-    hf_plan_fn *judge;       /* or NULL */
+    struct hf_replica *
+        *kept;         /* or NULL. A finished replica that is open at digest_path, as an
+                          earlier call returned it: it need not be opened again, which sums
+                          the whole digest. If it is used it is taken, and NULL stands there */
+    hf_plan_fn *judge; /* or NULL */
     void *judge_ctx;
+    hf_met_fn *met; /* or NULL */
+    void *met_ctx;
     struct hf_progress *progress; /* bytes of segments, or NULL */
     hf_stop_flag *stop;           /* or NULL */
 };

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "archive/plan.h"
 #include "base/alloc.h"
@@ -51,6 +52,20 @@ void finding_about_archive(struct finding_context *c, enum hf_code code, const c
     tell(c, &f);
 }
 
+void finding_about_rest(struct finding_context *c)
+{
+    char text[512];
+    const struct hf_finding f = {
+        .kind = HF_FINDING_LIMIT, .txid = c->txid, .owner = "", .text = text};
+
+    (void)snprintf(text, sizeof(text),
+                   "%" PRIu64 " pages were written after TXID %" PRIu64
+                   ", the archive's last, and were not compared. Scrub again while an archiver "
+                   "runs, or without --no-archive, or after `holdfast archive --once`",
+                   c->report->pages.parked, c->txid);
+    tell(c, &f);
+}
+
 enum hf_code finding_about_page(void *ctx, const struct hf_page_diff *diff, struct hf_err *err)
 {
     struct finding_context *c = ctx;
@@ -60,7 +75,8 @@ enum hf_code finding_about_page(void *ctx, const struct hf_page_diff *diff, stru
         c->pages_cap = c->pages_cap > 0 ? c->pages_cap * 2 : 16;
         c->pages = hf_realloc(c->pages, c->pages_cap, sizeof(*c->pages));
     }
-    c->pages[c->pages_count++] = (struct page_finding){.diff = *diff, .txid = c->txid};
+    c->pages[c->pages_count++] =
+        (struct page_finding){.diff = *diff, .txid = c->txid, .supposed = c->supposed};
     return HF_OK;
 }
 
@@ -119,8 +135,11 @@ static void explain_state(const struct page_finding *p, struct hf_finding *f, ch
              "or something wrote to the file behind the log's back. Compare it with "
              "a restore before deciding; nothing was changed"},
         [HF_PAGE_UNREADABLE] = {HF_FINDING_LIVE_UNREADABLE,
-                                "the device gave no bytes for the live page, or the file ends "
-                                "before it. Restore the database from the archive"},
+                                "the device gave no bytes for the live page. Restore the database "
+                                "from the archive"},
+        [HF_PAGE_MISSING] = {HF_FINDING_LIVE_UNREADABLE,
+                             "the live database ends before this page, and the archive has it. "
+                             "Restore the database from the archive"},
         [HF_PAGE_ZEROED] = {HF_FINDING_LIVE_ZEROED,
                             "the live page is all zeros, and the archive holds content. Restore "
                             "the database from the archive"},
@@ -133,12 +152,25 @@ static void explain_state(const struct page_finding *p, struct hf_finding *f, ch
     (void)snprintf(text, len, "%s", meanings[p->diff.state].text);
 }
 
+/* Nobody followed the log: what was met may have been committed. */
+static void doubt(const struct page_finding *p, struct hf_finding *f, char *text, size_t len)
+{
+    const size_t used = strlen(text);
+
+    if (p->diff.state == HF_PAGE_MISSING)
+        f->kind = HF_FINDING_DIFFERS;
+    (void)snprintf(text + used, len - used,
+                   ". Unless the application wrote it so after TXID %" PRIu64
+                   ", when nobody followed its log",
+                   p->txid);
+}
+
 static void explain_page(struct finding_context *c, size_t i)
 {
     const struct page_finding *p = &c->pages[i];
     struct hf_finding f = {.page = p->diff.page, .txid = p->txid};
     char owner[HF_PAGE_TEXT_MAX] = "";
-    char text[512];
+    char text[1024];
     uint64_t stale_txid = 0;
 
     explain_state(p, &f, text, sizeof(text));
@@ -154,6 +186,8 @@ static void explain_page(struct finding_context *c, size_t i)
     }
     if (stale_txid > 0)
         explain_stale(p, stale_txid, &f, text, sizeof(text));
+    if (p->supposed && p->diff.state != HF_PAGE_UNREADABLE)
+        doubt(p, &f, text, sizeof(text));
     f.owner = owner;
     f.text = text;
     tell(c, &f);

@@ -15,6 +15,7 @@
 struct page_finding {
     struct hf_page_diff diff;
     uint64_t txid; /* of the reference that it was compared with */
+    bool supposed; /* that nothing had been committed since */
 };
 
 struct finding_context {
@@ -23,6 +24,7 @@ struct finding_context {
     void *ctx;
     struct hf_scrub_report *report;
     uint64_t txid; /* of the reference now */
+    bool supposed; /* from now on: see hf_scrub_options.may_suppose */
     struct page_finding *pages;
     size_t pages_count;
     size_t pages_cap;
@@ -35,6 +37,9 @@ void finding_about_archive(struct finding_context *c, enum hf_code code, const c
 
 /* For hf_scan_ops.slice: `ctx` is the struct finding_context. */
 enum hf_code finding_about_page(void *ctx, const struct hf_page_diff *diff, struct hf_err *err);
+
+/* Pages were parked and are not looked at again. */
+void finding_about_rest(struct finding_context *c);
 
 /* Tell the caller of every page that was collected. */
 void finding_explain(struct finding_context *c);

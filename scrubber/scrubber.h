@@ -37,8 +37,11 @@ struct hf_scrub_options {
                                      the reference in work_dir. HF_USAGE: it is none of the
                                      archive's states. NULL: from the store alone */
     struct hf_boundary *boundary; /* or NULL: by the archive's headers alone */
-    uint64_t bytes_per_s_max;     /* 0: no limit */
-    int64_t slice_ms;             /* 0: 10 s */
+    bool may_suppose; /* where nothing tells what came after the archive's last TXID, suppose that
+                         nothing did: what is equal is equal, and what differs is told. Otherwise
+                         that is HF_UNSUPPORTED */
+    uint64_t bytes_per_s_max; /* 0: no limit */
+    int64_t slice_ms;         /* 0: 10 s */
     struct hf_progress *progress;
     hf_stop_flag *stop;
 };
@@ -70,7 +73,15 @@ struct hf_finding {
 
 typedef void hf_finding_fn(void *ctx, const struct hf_finding *finding);
 
+/* TXIDs min_txid .. max_txid. */
+struct hf_txid_span {
+    uint64_t min_txid;
+    uint64_t max_txid;
+};
+
 struct hf_scrub_report {
+    bool complete; /* every page was compared, at the archive's TXID of its slice */
+    bool supposed; /* of o->may_suppose use was made */
     uint64_t txid; /* of the last slice's reference */
     int64_t time_ms;
     uint64_t slices_count;
@@ -80,10 +91,20 @@ struct hf_scrub_report {
     bool from_device;       /* live pages were read past the page cache */
     const char *weaker_why; /* why not, or NULL */
     bool proved_by_roots;
+    struct hf_txid_span *catch_ups; /* what the reference has on the disk's word alone: damage that
+                                       was there before would not show */
+    size_t catch_ups_count;
+    uint64_t catch_ups_since_txid; /* of those up to here nothing is known: they are in a reference
+                                      that was given, or made before this was kept */
 };
 
-/* HF_OK: the whole database was compared (findings_count says with what outcome). Otherwise the
- * scrub did not complete; findings told so far stand. */
+void hf_scrub_report_done(struct hf_scrub_report *r);
+
+/*
+ * HF_OK: the scrub has its verdict: findings_count, 0 only if the whole database was compared.
+ * Pages that could not be are a finding, too (HF_FINDING_LIMIT). Otherwise the scrub did not
+ * complete; findings told so far stand. The caller ends with hf_scrub_report_done() in any case.
+ */
 enum hf_code hf_scrub(const struct hf_scrub_options *o, hf_finding_fn *fn, void *ctx,
                       struct hf_scrub_report *report, struct hf_err *err) HF_MUST_CHECK;
 

@@ -205,6 +205,7 @@ enum hf_page_state {
     HF_PAGE_UNREADABLE, /* the device or file gave no bytes */
     HF_PAGE_ZEROED,     /* all bytes zero where the replica has content */
     HF_PAGE_COPIES,     /* log and file disagree about a page that is in both */
+    HF_PAGE_MISSING,    /* the replica has it, and the live database ends before it */
 };
 
 struct hf_page_diff {
@@ -215,7 +216,7 @@ struct hf_page_diff {
 
 struct hf_scan_counts {
     uint64_t equal;
-    uint64_t parked; /* newer than the replica: to be looked at in the next slice */
+    uint64_t parked; /* newer than the replica: not compared */
     uint64_t unused; /* free pages, whose bytes mean nothing */
     uint64_t differ;
     uint64_t bytes_read;
@@ -241,7 +242,8 @@ struct hf_scan_ops {
      * Compare live pages from `from_page` on with the replica, for at most ms_max; `*ret_next` is
      * the page to go on with, 0 at the end. `replica_end` is where in the log the replica ends;
      * pages that the log changed after it are parked. NULL: exactly where the scan is pinned.
-     * HF_UNSUPPORTED  the replica ends in another generation of the log: nothing was compared.
+     * HF_UNSUPPORTED  the log does not tell what came after the replica, as it ends in another
+     *                 generation of the log, say: nothing was compared.
      */
     enum hf_code (*slice)(struct hf_scan *s, struct hf_replica *r,
                           const struct hf_position *replica_end, uint64_t from_page, int64_t ms_max,

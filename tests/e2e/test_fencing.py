@@ -100,6 +100,27 @@ class Fencing:
         self.assert_whole()
         self.assert_restores_to_live()
 
+    def test_a_scrub_over_other_local_state_does_not_fence_the_archiver_that_runs(self):
+        self.create()
+        first = self.start("a")
+        lib.touch(self.db)
+        self.wait_archived(first)
+        shutil.copytree(self.path("state-a"), self.path("state-copy"),
+                        ignore=lambda _, names: [n for n in names if n == "socket"])
+        for state in ("state-b", "state-copy"):
+            refused = self.hf("scrub", self.db, self.url, "--state", self.path(state), expect=2)
+            self.assertIn(f"process {first.process.pid}", refused.err)
+            self.assertIn("--no-archive", refused.err)
+        self.try_hf("scrub", self.db, self.url, "--state", self.path("state-b"), "--no-archive")
+        for _ in range(3):
+            lib.touch(self.db)
+            self.wait_archived(first)
+        first.stop()
+        for state, status in (("state-b", 2), ("state-a", 0)):
+            self.hf("scrub", self.db, self.url, "--state", self.path(state), expect=status)
+        self.start("a").kill()
+        self.hf("scrub", self.db, self.url, "--state", self.path("state-a"))
+
     def state_of_archive(self):
         done = self.try_hf("list", self.url, "--json")
         return max(s["last_txid"] for s in done.partition["sections"]) if done.status == 0 else 0

@@ -143,6 +143,18 @@ class Replaced(lib.Case):
         self.archive_once()
         self.assert_restores_to_live()
 
+    def test_what_was_archived_is_told_by_what_the_store_had_confirmed(self):
+        confirmed = self.head()
+        os.rename(self.store, self.path("unmounted"))
+        for i in range(3):
+            lib.touch(self.db)
+            lib.wait_for("a capture in the spool",
+                         lambda: len(os.listdir(f"{self.state_dirs()[0]}/spool")) > i)
+        self.archiver.kill()
+        os.mkdir(self.store)
+        done = self.archive_once(expect=1)
+        self.assertIn(f"has archived up to TXID {confirmed} there", done.err)
+
     def test_an_older_copy_of_the_archive_in_its_place_is_refused_and_left_as_it_is(self):
         shutil.copytree(self.store, self.path("older"))
         older = self.head()

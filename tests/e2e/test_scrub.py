@@ -90,6 +90,51 @@ class Scrubs(lib.Case):
         self.archive_once()
         self.scrub()
 
+    def test_pages_that_were_not_compared_are_told_and_are_not_clean(self):
+        """The archive is behind: what came after it is no damage, and not proved either."""
+        self.create()
+        archiver = self.start_archiver()
+        with lib.connect(self.db) as app:
+            lib.touch(self.db)
+            self.wait_archived(archiver)
+            archiver.stop()
+            for checkpoint in (False, True):
+                app.execute("INSERT INTO cold(body) VALUES(randomblob(9000))")
+                if checkpoint:
+                    app.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self.assert_incomplete("--no-archive")
+                reference = self.new_path()
+                self.hf("rebuild", self.url, "-o", reference, "--no-progress")
+                self.assert_incomplete("--no-archive", "--reference", reference)
+            self.scrub()
+
+    def assert_incomplete(self, *words):
+        done = self.hf("scrub", self.db, self.url, "--json", "--no-progress", *words, expect=1)
+        self.assertEqual([f["kind"] for f in done.findings], ["limit"], done)
+        self.assertIs(done.partition["clean"], False, done)
+        self.assertIs(done.partition["complete"], False, done)
+        self.assertGreater(done.partition["pages_not_compared"], 0, done)
+        self.assertEqual(done.partition["pages_differ"], 0, done)
+        said = self.hf("scrub", self.db, self.url, "--no-progress", *words, expect=1).text
+        self.assertIn(": incomplete: ", said)
+        self.assertNotIn(": clean: ", said)
+        self.assertIn("holdfast archive --once", said)
+
+    def test_what_is_known_from_the_disk_alone_is_told_by_every_scrub(self):
+        self.create()
+        self.archive_once()
+        for _ in range(2):
+            self.start_writer("small", "--count", "4", "--checkpoint", "TRUNCATE").wait()
+            self.archive_once()  # the log is gone
+        self.assertEqual(self.head(), 3)
+        for words in ([], [], ["--no-archive"]):
+            done = self.hf("scrub", self.db, self.url, "--json", "--no-progress", *words)
+            told = done.partition["catch_ups"]
+            self.assertEqual([(t["min_txid"], t["max_txid"]) for t in told], [(2, 2), (3, 3)], done)
+            self.assertEqual(done.partition["catch_ups_since_txid"], 0, done)
+        said = self.hf("scrub", self.db, self.url, "--no-progress").text
+        self.assertIn("TXID 2 to 3 came as catch-ups: what the disk held at that time", said)
+
     def test_a_scrub_of_what_was_never_archived_archives_it_first(self):
         self.create()
         self.scrub()

@@ -1119,7 +1119,7 @@ static enum hf_code compare_page(struct mem_scan *s, const struct ledger *refere
         if (is_zero(bytes))
             diff.state = HF_PAGE_ZEROED;
     } else {
-        diff.state = HF_PAGE_UNREADABLE; /* the file ends before it */
+        diff.state = HF_PAGE_MISSING;
     }
     if (replica_end != NULL && is_newer(s, replica_end, page)) {
         counts->parked++;

@@ -20,10 +20,10 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
-#include "base/bytes.h"
 #include "base/check.h"
 #include "engine/sqlite/ltx/ltx.h"
 #include "engine/sqlite/ltx/ltx_reader.h"
+#include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/segment.h"
 
 #define RUN_PAGES_MAX 64            /* collected in a lane */
@@ -125,8 +125,6 @@ static enum hf_code flush(struct work *w, struct lane *l, struct hf_err *err)
 static enum hf_code add_to_lane(struct work *w, struct lane *l, uint32_t pgno, struct hf_slice page,
                                 struct hf_err *err)
 {
-    uint8_t name[4];
-
     if (l->count > 0 && l->first_pgno + l->count != pgno) {
         const enum hf_code rc = flush(w, l, err);
 
@@ -137,11 +135,7 @@ static enum hf_code add_to_lane(struct work *w, struct lane *l, uint32_t pgno, s
         l->first_pgno = pgno;
     if (l->hasher == NULL)
         l->hasher = hf_page_hasher_new(w->a->seed);
-    hf_put_be32(name, pgno);
-    l->entries[l->count++] = (struct digest_entry){
-        .hash = hf_page_hash(l->hasher, hf_slice(name, sizeof(name)), page),
-        .sum = hf_ltx_page_sum(pgno, page),
-    };
+    l->entries[l->count++] = page_entry(l->hasher, pgno, page);
     if (w->a->pages != NULL)
         hf_buf_append(&l->pages, page.ptr, page.len);
     return l->count == w->run_pages_max ? flush(w, l, err) : HF_OK;

@@ -15,7 +15,9 @@
  *    replaying.
  * 3. The journal is shortened only after the array was synced, by replacing the whole file.
  * 4. Opening recomputes root and sum over the whole array and believes nothing else.
- * 5. During a bulk rewrite the journal on disk holds one record with TXID 0.
+ * 5. During a bulk rewrite the journal on disk holds one record with TXID 0, and so it does while a
+ *    commit that is too large for the journal is written to the array, which is synced then.
+ * 6. The journal is never longer than DIGEST_JOURNAL_MAX; one that is was not written here.
  */
 #include "engine/sqlite/digest.h"
 
@@ -32,8 +34,7 @@
 #define MAGIC             "HFDGST02"
 #define MAGIC_BYTES       8
 #define JOURNAL_BYTES_MAX (4U << 20) /* then it is shortened */
-#define RECORD_BYTES_MAX  (1U << 30)
-#define MARKS_MAX         1024 /* recent positions that digest_find() knows */
+#define MARKS_MAX         1024       /* recent positions that digest_find() knows */
 
 #define SUM_FLAG (UINT64_C(1) << 63)
 
@@ -237,6 +238,7 @@ static void append_record(struct hf_buf *out, const struct digest_mark *mark,
     const size_t len = RECORD_HEAD_BYTES + MARK_BYTES + n * CHANGE_BYTES;
     uint8_t *rec = hf_buf_extend(out, len);
 
+    hf_assert(len <= DIGEST_JOURNAL_MAX);
     hf_put_be32(rec, (uint32_t)len);
     hf_put_be32(rec + 4, (uint32_t)n);
     encode_mark(rec + RECORD_HEAD_BYTES, mark);
@@ -318,8 +320,12 @@ static enum hf_code replay_record(struct digest *d, struct hf_slice rest, size_t
 static enum hf_code replay(struct digest *d, const char **ret_why, struct hf_err *err)
 {
     HF_AUTO_BUF all = {0};
-    enum hf_code rc = hf_fs_read_all(d->fs, d->journal_path, RECORD_BYTES_MAX, &all, err);
+    enum hf_code rc = hf_fs_read_all(d->fs, d->journal_path, DIGEST_JOURNAL_MAX, &all, err);
 
+    if (rc == HF_USAGE) {
+        *ret_why = "its journal is too long";
+        return HF_OK;
+    }
     if (rc != HF_OK)
         return rc;
     if (all.len == 0)
@@ -441,6 +447,14 @@ enum hf_code digest_next(struct digest *d, const struct digest_change *changes, 
     return HF_OK;
 }
 
+/* Invariant 6. */
+static bool has_room(const struct digest *d, size_t n)
+{
+    const uint64_t taken = d->journal_bytes + MAGIC_BYTES + RECORD_HEAD_BYTES + MARK_BYTES;
+
+    return taken <= DIGEST_JOURNAL_MAX && n <= (DIGEST_JOURNAL_MAX - taken) / CHANGE_BYTES;
+}
+
 /* Invariant 3. A failure is left to the next commit: the long journal is as good, and what ails the
  * disk will be met there. */
 static void shorten_journal(struct digest *d)
@@ -451,12 +465,51 @@ static void shorten_journal(struct digest *d)
         (void)!rewrite_journal(d, &ignored);
 }
 
+/* The journal on disk says that the digest is empty; here it stands where it did. */
+static enum hf_code mark_empty(struct digest *d, struct hf_err *err)
+{
+    const struct digest_mark mark = d->mark;
+    const uint64_t marks_count = d->marks_count;
+
+    forget_marks(d);
+    const enum hf_code rc = rewrite_journal(d, err);
+
+    d->mark = mark;
+    d->marks_count = marks_count;
+    return rc;
+}
+
+/* digest_commit() without the journal (invariant 5). Every step can be done again. */
+static enum hf_code commit_by_rewrite(struct digest *d, const struct digest_change *changes,
+                                      size_t n, const struct digest_mark *mark, struct hf_err *err)
+{
+    const struct digest_mark before = d->mark;
+    const struct digest_mark oldest = d->marks[d->marks_count % MARKS_MAX];
+    enum hf_code rc = mark_empty(d, err);
+
+    if (rc == HF_OK)
+        rc = apply_changes(d, changes, n, mark->pages_count, err);
+    if (rc == HF_OK)
+        rc = hf_file_sync(d->array, err);
+    if (rc != HF_OK)
+        return rc;
+    remember_mark(d, mark);
+    rc = rewrite_journal(d, err);
+    if (rc != HF_OK) {
+        d->mark = before;
+        d->marks[--d->marks_count % MARKS_MAX] = oldest;
+    }
+    return rc;
+}
+
 enum hf_code digest_commit(struct digest *d, const struct digest_change *changes, size_t n,
                            const struct digest_mark *mark, struct hf_err *err)
 {
     HF_AUTO_BUF rec = {0};
 
     hf_assert(!d->bulk && mark->txid > d->mark.txid);
+    if (!has_room(d, n))
+        return commit_by_rewrite(d, changes, n, mark, err);
     enum hf_code rc = need_journal(d, err);
 
     if (rc != HF_OK)
@@ -491,13 +544,13 @@ enum hf_code digest_reposition(struct digest *d, const struct digest_mark *mark,
         return rc;
     d->journal_bytes += rec.len;
     remember_mark(d, mark);
+    shorten_journal(d);
     return HF_OK;
 }
 
 enum hf_code digest_bulk_begin(struct digest *d, struct hf_err *err)
 {
     const struct digest_mark before = d->mark;
-    const uint64_t marks_count = d->marks_count;
     enum hf_code rc = HF_OK;
 
     hf_assert(!d->bulk);
@@ -506,13 +559,10 @@ enum hf_code digest_bulk_begin(struct digest *d, struct hf_err *err)
         rc = hf_file_truncate(d->array, 0, err);
     if (rc != HF_OK)
         return rc;
-    forget_marks(d);
-    rc = rewrite_journal(d, err);
-    if (rc != HF_OK) {
-        d->mark = before;
-        d->marks_count = marks_count;
+    rc = mark_empty(d, err);
+    if (rc != HF_OK)
         return rc;
-    }
+    forget_marks(d);
     d->bulk = true;
     d->bulk_pages = before.pages_count;
     d->guarded.root = before.root;

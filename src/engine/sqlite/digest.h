@@ -18,6 +18,9 @@
 
 struct digest;
 
+#define DIGEST_JOURNAL_MAX                                                                         \
+    (16U << 20) /* bytes: 466,033 changes in one go, 1.8 GiB of 4 KiB pages */
+
 /* What is kept of one page. All zero for the lock page, which holds nothing. */
 struct digest_entry {
     struct hf_root hash; /* XXH3-128 of page number and page, under the archive's seed */
@@ -68,8 +71,10 @@ enum hf_code digest_read(struct digest *d, uint32_t first_pgno, size_t n, struct
 enum hf_code digest_next(struct digest *d, const struct digest_change *changes, size_t n,
                          struct digest_mark *mark, struct hf_err *err) HF_MUST_CHECK;
 
-/* Move on to `mark`, as digest_next() computed it. After a failure only the same call may follow,
- * until it succeeds, or digest_reset() or digest_free(); on disk it is then as before or moved on.
+/*
+ * Move on to `mark`, as digest_next() computed it. After a failure only the same call may follow,
+ * until it succeeds, or digest_reset() or digest_free(); on disk it is then as before or moved on,
+ * or empty if the change is too large for the journal.
  */
 enum hf_code digest_commit(struct digest *d, const struct digest_change *changes, size_t n,
                            const struct digest_mark *mark, struct hf_err *err) HF_MUST_CHECK;

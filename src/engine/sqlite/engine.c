@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/sqlite/capture.h"
+#include "engine/sqlite/describe.h"
 #include "engine/sqlite/ltx/ltx.h"
 #include "engine/sqlite/replica.h"
 #include "engine/sqlite/scan.h"

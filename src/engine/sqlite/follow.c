@@ -71,23 +71,6 @@ static void keep_newest(struct collector *c, uint32_t commit, uint32_t lock_page
     c->count = kept;
 }
 
-static struct frame_ref *find_ref(struct collector *c, uint32_t pgno)
-{
-    const struct frame_ref key = {.pgno = pgno};
-    size_t low = 0;
-    size_t high = c->count;
-
-    while (low < high) {
-        const size_t mid = (low + high) / 2;
-
-        if (c->refs[mid].pgno < key.pgno)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < c->count && c->refs[low].pgno == pgno ? &c->refs[low] : NULL;
-}
-
 /* Pages added here may still have an older frame of this generation, which readers would see. */
 static enum hf_code find_old_frames(struct collector *grown, struct wal_file *w,
                                     uint32_t page_bytes, uint32_t frames_count, struct hf_err *err)
@@ -98,10 +81,10 @@ static enum hf_code find_old_frames(struct collector *grown, struct wal_file *w,
 
         if (rc != HF_OK)
             return rc;
-        struct frame_ref *ref = find_ref(grown, hf_get_be32(head));
+        const struct frame_ref *ref = frame_ref_find(grown->refs, grown->count, hf_get_be32(head));
 
         if (ref != NULL)
-            ref->frame = frame;
+            grown->refs[ref - grown->refs].frame = frame;
     }
     return HF_OK;
 }
@@ -114,7 +97,7 @@ static enum hf_code add_grown_pages(struct collector *c, struct wal_file *w,
     HF_CLEANUP(collector_done) struct collector grown = {0};
 
     for (uint64_t p = (uint64_t)c->smallest + 1; p <= to->commit; p++) {
-        if (p != lock_page && find_ref(c, (uint32_t)p) == NULL)
+        if (p != lock_page && frame_ref_find(c->refs, c->count, (uint32_t)p) == NULL)
             push(&grown, (uint32_t)p, 0);
     }
     if (grown.count == 0)

@@ -9,9 +9,9 @@
 #include <stdatomic.h>
 
 #include "base/alloc.h"
-#include "base/bytes.h"
 #include "base/check.h"
 #include "engine/sqlite/ltx/ltx_writer.h"
+#include "engine/sqlite/pagehash.h"
 
 #define WINDOW_PAGES 256
 #define WINDOW_BYTES (1 << 20) /* at most: a store's parts end between windows */
@@ -31,29 +31,29 @@ static uint32_t page_at(const struct image *image, struct page_set set, size_t i
     return (uint32_t)i + 1 + (i + 1 >= hf_ltx_lock_page(image->page_bytes) ? 1 : 0);
 }
 
-static uint32_t find_frame(const struct image *image, uint32_t pgno)
+const struct frame_ref *frame_ref_find(const struct frame_ref *refs, size_t count, uint32_t pgno)
 {
     size_t low = 0;
-    size_t high = image->refs_count;
+    size_t high = count;
 
     while (low < high) {
         const size_t mid = (low + high) / 2;
 
-        if (image->refs[mid].pgno < pgno)
+        if (refs[mid].pgno < pgno)
             low = mid + 1;
         else
             high = mid;
     }
-    return low < image->refs_count && image->refs[low].pgno == pgno ? image->refs[low].frame : 0;
+    return low < count && refs[low].pgno == pgno ? &refs[low] : NULL;
 }
 
 enum hf_code image_read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
                              struct hf_err *err)
 {
-    const uint32_t frame = find_frame(image, pgno);
+    const struct frame_ref *ref = frame_ref_find(image->refs, image->refs_count, pgno);
 
-    if (frame > 0)
-        return wal_read_page(image->wal, image->page_bytes, frame, dst, err);
+    if (ref != NULL && ref->frame > 0)
+        return wal_read_page(image->wal, image->page_bytes, ref->frame, dst, err);
     return conn_read_page(image->conn, image->page_bytes, pgno, dst, err);
 }
 
@@ -92,32 +92,23 @@ static enum hf_code give_runs(const struct window *w, const struct digest_entry 
     return HF_OK;
 }
 
-static void free_hasher(struct hf_page_hasher **h)
-{
-    hf_page_hasher_free(*h);
-}
-
 static enum hf_code hash_window(void *ctx, struct hf_err *err)
 {
     const struct window *w = ctx;
     const struct image *image = w->image;
     struct digest_entry entries[WINDOW_PAGES];
     HF_AUTO_FREE uint8_t *page = hf_malloc(image->page_bytes);
-    HF_CLEANUP(free_hasher) struct hf_page_hasher *hasher = hf_page_hasher_new(image->seed);
+    AUTO_PAGE_HASHER *hasher = hf_page_hasher_new(image->seed);
 
     if (stopped(image))
         return hf_err_set(err, HF_CANCELED, "stopped while reading the database");
     for (size_t i = 0; i < w->count; i++) {
         const uint32_t pgno = page_at(image, w->set, w->first + i);
-        const struct hf_slice bytes = hf_slice(page, image->page_bytes);
         const enum hf_code rc = image_read_page(image, pgno, page, err);
-        uint8_t name[4];
 
         if (rc != HF_OK)
             return rc;
-        hf_put_be32(name, pgno);
-        entries[i].hash = hf_page_hash(hasher, hf_slice(name, sizeof(name)), bytes);
-        entries[i].sum = hf_ltx_page_sum(pgno, bytes);
+        entries[i] = page_entry(hasher, pgno, hf_slice(page, image->page_bytes));
     }
     return give_runs(w, entries, err);
 }

@@ -17,6 +17,9 @@ struct frame_ref {
     uint32_t frame; /* 0: read it from the database file */
 };
 
+/* The page's ref among `count` that are sorted; NULL: it has none. */
+const struct frame_ref *frame_ref_find(const struct frame_ref *refs, size_t count, uint32_t pgno);
+
 /* All borrowed. A page that has no ref is read from the database file. */
 struct image {
     struct conn *conn;

@@ -9,10 +9,9 @@
 #include "engine/sqlite/replica.h"
 
 #include "base/alloc.h"
-#include "base/bytes.h"
 #include "base/check.h"
 #include "engine/sqlite/apply.h"
-#include "engine/sqlite/ltx/ltx.h"
+#include "engine/sqlite/pagehash.h"
 
 struct replica {
     struct hf_replica base; /* first, so that the pointers convert */
@@ -182,33 +181,13 @@ struct import_window {
     uint32_t count;
 };
 
-static void free_hasher(struct hf_page_hasher **h)
-{
-    hf_page_hasher_free(*h);
-}
-
-static void hash_entry(struct hf_page_hasher *hasher, uint32_t pgno, struct hf_slice page,
-                       struct digest_entry *ret)
-{
-    uint8_t name[4];
-
-    if (pgno == hf_ltx_lock_page((uint32_t)page.len)) {
-        *ret = (struct digest_entry){0};
-        return;
-    }
-    hf_put_be32(name, pgno);
-    ret->hash = hf_page_hash(hasher, hf_slice(name, sizeof(name)), page);
-    ret->sum = hf_ltx_page_sum(pgno, page);
-}
-
 static enum hf_code import_window(void *ctx, struct hf_err *err)
 {
     const struct import_window *w = ctx;
     const struct import *m = w->import;
     const size_t bytes = (size_t)w->count * m->page_bytes;
     HF_AUTO_FREE uint8_t *pages = hf_malloc(bytes);
-    HF_CLEANUP(free_hasher)
-    struct hf_page_hasher *hasher = hf_page_hasher_new(m->replica->apply.seed);
+    AUTO_PAGE_HASHER *hasher = hf_page_hasher_new(m->replica->apply.seed);
     struct digest_entry entries[IMPORT_WINDOW_PAGES];
     size_t got = 0;
 
@@ -222,8 +201,8 @@ static enum hf_code import_window(void *ctx, struct hf_err *err)
     if (got < bytes)
         return hf_err_set(err, HF_USAGE, "the reference file became shorter while it was read");
     for (uint32_t i = 0; i < w->count; i++)
-        hash_entry(hasher, w->first_pgno + i,
-                   hf_slice(pages + (size_t)i * m->page_bytes, m->page_bytes), &entries[i]);
+        entries[i] = page_entry(hasher, w->first_pgno + i,
+                                hf_slice(pages + (size_t)i * m->page_bytes, m->page_bytes));
     return digest_bulk_put(m->replica->digest, w->first_pgno, w->count, entries, err);
 }
 

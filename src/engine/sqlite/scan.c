@@ -6,24 +6,35 @@
  * began: the newest frame f <= m of a page decides. None, or f <= b: readers may take the page from
  * the file, so the file's bytes are compared, from the device; with f <= b the frame is compared,
  * too. f > b: the file's page is old or being written, and the frame is compared. If b = m, the
- * transaction may hold lock 0 and the WAL may be restarted under it, and no frame is looked at.
+ * transaction may hold lock 0 and the WAL may be restarted under it, and no frame is compared.
+ *
+ * A replica that ends before m is no measure for pages that the log changed since: they are parked.
+ * Which ones these are is read from the frames, also of a log that is all backfilled.
+ *
+ * Invariants
+ * 1. A page is told as different only after three looks, the last 60 ms after the first. The waits
+ *    are for all pages of a slice together, so damage does not make a slice long.
+ * 2. Pages are taken for free by proved bytes only: page 1 and the trunk pages have to be the
+ *    replica's. Where one is not, what it would lead to is not free.
+ * 3. A device that fails is asked for each page alone, so a bad sector costs only its own pages.
  */
 #include "engine/sqlite/scan.h"
-
-#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "engine/sqlite/conn.h"
 #include "engine/sqlite/follow.h"
+#include "engine/sqlite/freelist.h"
+#include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/rawfile.h"
 #include "engine/sqlite/replica.h"
 
-#define PIN_TRIES_MAX  10000
-#define CHUNK_BYTES    (256U * 1024)
-#define LOOK_AGAIN_MAX 3
-#define LOOK_AGAIN_MS  20
+#define PIN_TRIES_MAX 10000
+#define CHUNK_BYTES   (256U * 1024)
+#define SUSPECTS_MAX  4096 /* pages that wait to be looked at again, in one go */
+#define LOOKS_AGAIN   2
+#define LOOK_AGAIN_MS 30
 
 struct scan {
     struct hf_scan base; /* first, so that the pointers convert */
@@ -36,12 +47,15 @@ struct scan {
     struct hf_page_hasher *hasher;
     uint32_t page_bytes;
     uint8_t *chunk; /* aligned, CHUNK_BYTES */
-    uint8_t *page;  /* one page out of the WAL */
+    uint8_t *block; /* aligned: the blocks of one page */
+    size_t block_bytes;
+    uint8_t *page; /* one page out of the WAL */
     bool pinned;
     struct wal_position at; /* while pinned, as all below */
     uint32_t backfill;
-    struct stretch frames;
-    uint8_t *unused; /* bitmap of freelist leaves, made when first asked for */
+    struct stretch frames; /* empty if everything is backfilled: see above */
+    struct stretch newer;  /* what the log changed behind the replica */
+    uint8_t *unused;       /* bitmap of freelist leaves, made when first asked for */
 };
 
 static struct scan *scan_of(struct hf_scan *s)
@@ -97,6 +111,7 @@ static void scan_unpin(struct hf_scan *base)
 
     conn_end(&s->conn);
     stretch_done(&s->frames);
+    stretch_done(&s->newer);
     hf_free(s->unused);
     s->unused = NULL;
     s->pinned = false;
@@ -129,29 +144,12 @@ static enum hf_code scan_pin(struct hf_scan *base, struct hf_position *ret, stru
 
 /* ---- pages ---- */
 
+/* The newest frame of the page, if frames are looked at; else 0. */
 static uint32_t frame_of(const struct scan *s, uint32_t pgno)
 {
-    size_t low = 0;
-    size_t high = s->frames.count;
+    const struct frame_ref *ref = frame_ref_find(s->frames.refs, s->frames.count, pgno);
 
-    while (low < high) {
-        const size_t mid = (low + high) / 2;
-
-        if (s->frames.refs[mid].pgno < pgno)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < s->frames.count && s->frames.refs[low].pgno == pgno ? s->frames.refs[low].frame
-                                                                     : 0;
-}
-
-static struct hf_root hash_of(struct scan *s, uint32_t pgno, const uint8_t *bytes)
-{
-    uint8_t name[4];
-
-    hf_put_be32(name, pgno);
-    return hf_page_hash(s->hasher, hf_slice(name, sizeof(name)), hf_slice(bytes, s->page_bytes));
+    return ref != NULL ? ref->frame : 0;
 }
 
 static bool is_zero(const uint8_t *bytes, size_t len)
@@ -159,227 +157,262 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-/* Pages around `pgno` from the device; `*ret_first` is the first one in the chunk. */
-static enum hf_code read_chunk(struct scan *s, uint32_t pgno, uint32_t *ret_first,
-                               size_t *ret_bytes, struct hf_err *err)
+/* The page's bytes where they were read to, with zeros where the file ends, as SQLite sees it. */
+static const uint8_t *page_in(const struct scan *s, uint8_t *buf, size_t got, size_t at)
 {
-    const uint64_t offset = (uint64_t)(pgno - 1) * s->page_bytes;
-    const uint64_t start = offset - offset % RAWFILE_ALIGN;
+    const size_t end = at + s->page_bytes;
 
-    *ret_first = (uint32_t)(start / s->page_bytes) + 1;
-    return rawfile_read(&s->raw, start, s->chunk, CHUNK_BYTES, ret_bytes, err);
+    if (got < end)
+        (void)memset(buf + (got > at ? got : at), 0, end - (got > at ? got : at));
+    return buf + at;
 }
 
-/* One page from the device; zeros where the file ends before it, as SQLite sees it. */
+/* One page from the device, and no byte more than its blocks: a bad sector is only its pages'. */
 static enum hf_code read_file_page(struct scan *s, uint32_t pgno, const uint8_t **ret,
                                    struct hf_err *err)
 {
-    uint32_t first = 0;
-    size_t bytes = 0;
-    const enum hf_code rc = read_chunk(s, pgno, &first, &bytes, err);
-    const size_t at = (size_t)(pgno - first) * s->page_bytes;
-
-    if (rc != HF_OK)
-        return rc;
-    if (bytes < at + s->page_bytes)
-        (void)memset(s->chunk + (bytes > at ? bytes : at), 0,
-                     at + s->page_bytes - (bytes > at ? bytes : at));
-    *ret = s->chunk + at;
-    return HF_OK;
-}
-
-/* ---- the freelist, whose leaves hold bytes that mean nothing ---- */
-
-static enum hf_code read_any_page(struct scan *s, uint32_t pgno, uint8_t *dst, struct hf_err *err)
-{
-    const uint32_t frame = frame_of(s, pgno);
-    const uint8_t *bytes = NULL;
-
-    if (frame > 0)
-        return wal_read_page(&s->wal, s->page_bytes, frame, dst, err);
-    const enum hf_code rc = read_file_page(s, pgno, &bytes, err);
+    const uint64_t offset = (uint64_t)(pgno - 1) * s->page_bytes;
+    const size_t at = offset % RAWFILE_ALIGN;
+    size_t got = 0;
+    const enum hf_code rc = rawfile_read(&s->raw, offset - at, s->block, s->block_bytes, &got, err);
 
     if (rc == HF_OK)
-        (void)memcpy(dst, bytes, s->page_bytes);
+        *ret = page_in(s, s->block, got, at);
     return rc;
-}
-
-static void mark_leaves(struct scan *s, const uint8_t *trunk)
-{
-    const uint32_t most = s->page_bytes / 4 - 2;
-    uint32_t n = hf_get_be32(trunk + 4);
-
-    for (uint32_t i = 0; i < (n < most ? n : most); i++) {
-        const uint32_t leaf = hf_get_be32(trunk + 8 + 4 * (size_t)i);
-
-        if (leaf > 1 && leaf <= s->at.commit)
-            s->unused[leaf / 8] |= (uint8_t)(1U << leaf % 8);
-    }
-}
-
-/* Source: SQLite, "Database File Format", section 1.5, "The Freelist". */
-static bool is_unused(struct scan *s, uint32_t pgno)
-{
-    struct hf_err ignored;
-
-    if (s->unused == NULL) {
-        HF_AUTO_FREE uint8_t *trunk = hf_malloc(s->page_bytes);
-        uint32_t next = 0;
-
-        s->unused = hf_calloc((size_t)s->at.commit / 8 + 1, 1);
-        if (read_any_page(s, 1, trunk, &ignored) == HF_OK)
-            next = hf_get_be32(trunk + 32);
-        for (uint32_t i = 0; next >= 1 && next <= s->at.commit && i < s->at.commit; i++) {
-            if (read_any_page(s, next, trunk, &ignored) != HF_OK)
-                break;
-            mark_leaves(s, trunk);
-            next = hf_get_be32(trunk);
-        }
-    }
-    return (s->unused[pgno / 8] >> pgno % 8 & 1) != 0;
 }
 
 /* ---- comparing ---- */
 
+/* A page that was not equal when it was met. */
+struct suspect {
+    struct digest_entry want;
+    struct hf_page_diff diff;
+};
+
 struct comparison {
     struct scan *scan;
-    const struct digest_mark *mark;
-    bool exact;
-    uint32_t replica_frame; /* pages with a frame behind this one are newer than the replica */
+    struct hf_replica *replica;
+    const struct digest_mark *mark; /* the replica's */
+    bool exact;                     /* it stands at the pinned moment */
     hf_page_diff_fn *fn;
     void *ctx;
     struct hf_scan_counts *counts;
+    struct suspect *suspects; /* SUSPECTS_MAX */
+    size_t suspects_count;
 };
 
 static bool is_equal(struct scan *s, uint32_t pgno, const uint8_t *bytes,
                      const struct digest_entry *want, struct hf_page_diff *diff)
 {
-    diff->live_hash = hash_of(s, pgno, bytes);
+    diff->live_hash = page_hash(s->hasher, pgno, hf_slice(bytes, s->page_bytes));
     if (hf_root_equal(diff->live_hash, want->hash))
         return true;
     diff->state = is_zero(bytes, s->page_bytes) ? HF_PAGE_ZEROED : HF_PAGE_DIFFERS;
     return false;
 }
 
-/* The places where readers may get the page hold the image that the replica has. */
+/*
+ * The places where readers may get the page hold the image that the replica has: `*ret_bytes`,
+ * until the next page is read. Otherwise `diff` says what was met.
+ */
 static bool page_is_right(struct scan *s, uint32_t pgno, const struct digest_entry *want,
-                          struct hf_page_diff *diff)
+                          struct hf_page_diff *diff, const uint8_t **ret_bytes)
 {
     const uint32_t frame = frame_of(s, pgno);
-    const uint8_t *bytes = NULL;
     struct hf_err ignored;
 
     diff->state = HF_PAGE_UNREADABLE;
     if (frame > 0) {
+        *ret_bytes = s->page;
         if (wal_read_page(&s->wal, s->page_bytes, frame, s->page, &ignored) != HF_OK ||
             !is_equal(s, pgno, s->page, want, diff))
             return false;
         if (frame > s->backfill)
             return true;
     }
-    if (read_file_page(s, pgno, &bytes, &ignored) != HF_OK)
+    if (read_file_page(s, pgno, ret_bytes, &ignored) != HF_OK)
         return false;
-    if (is_equal(s, pgno, bytes, want, diff))
+    if (is_equal(s, pgno, *ret_bytes, want, diff))
         return true;
     if (frame > 0)
         diff->state = HF_PAGE_COPIES;
     return false;
 }
 
-/* A page that seemed wrong: look again before saying so, then tell. */
-static enum hf_code judge_page(struct comparison *c, uint32_t pgno, const struct digest_entry *want,
-                               struct hf_err *err)
-{
-    struct scan *s = c->scan;
-    struct hf_page_diff diff = {.page = pgno};
+/* ---- the freelist, whose leaves hold bytes that mean nothing ---- */
 
-    for (int i = 0; i < LOOK_AGAIN_MAX; i++) {
-        if (page_is_right(s, pgno, want, &diff)) {
-            c->counts->equal++;
-            return HF_OK;
-        }
-        if (diff.state == HF_PAGE_DIFFERS && is_unused(s, pgno)) {
-            c->counts->unused++;
-            return HF_OK;
-        }
-        hf_sleep_ms(s->o.clock, LOOK_AGAIN_MS);
-    }
-    c->counts->differ++;
-    return c->fn(c->ctx, &diff, err);
+/* A copy of the page, if its bytes are the replica's: nothing else may say what is free. */
+static bool read_proved(void *ctx, uint32_t pgno, uint8_t *dst)
+{
+    struct comparison *c = ctx;
+    struct digest_entry want;
+    struct hf_page_diff met;
+    struct hf_err ignored;
+    const uint8_t *bytes = NULL;
+
+    if (replica_entries(c->replica, pgno, 1, &want, &ignored) != HF_OK ||
+        !page_is_right(c->scan, pgno, &want, &met, &bytes))
+        return false;
+    (void)memcpy(dst, bytes, c->scan->page_bytes);
+    return true;
 }
 
+static bool is_unused(struct comparison *c, const struct hf_page_diff *diff)
+{
+    struct scan *s = c->scan;
+
+    if (diff->state != HF_PAGE_DIFFERS && diff->state != HF_PAGE_ZEROED)
+        return false;
+    if (s->unused == NULL)
+        s->unused = freelist_leaves(s->page_bytes, s->at.commit, read_proved, c);
+    return (s->unused[diff->page / 8] >> diff->page % 8 & 1) != 0;
+}
+
+/* ---- suspects ---- */
+
+/* Read all suspects again, and keep those that are still not equal. */
+static enum hf_code look_again(struct comparison *c, struct hf_err *err)
+{
+    struct scan *s = c->scan;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->suspects_count; i++) {
+        struct suspect *p = &c->suspects[i];
+        const uint8_t *bytes = NULL;
+
+        if (s->o.stop != NULL && *s->o.stop)
+            return hf_err_set(err, HF_CANCELED, "stopped");
+        if (page_is_right(s, (uint32_t)p->diff.page, &p->want, &p->diff, &bytes))
+            c->counts->equal++;
+        else
+            c->suspects[kept++] = *p;
+    }
+    c->suspects_count = kept;
+    return HF_OK;
+}
+
+/* Look again at what seemed wrong, after one wait for all of it, and tell what still does. */
+static enum hf_code settle(struct comparison *c, struct hf_err *err)
+{
+    enum hf_code rc = HF_OK;
+
+    for (int i = 0; rc == HF_OK && i < LOOKS_AGAIN && c->suspects_count > 0; i++) {
+        hf_sleep_ms(c->scan->o.clock, LOOK_AGAIN_MS);
+        rc = look_again(c, err);
+    }
+    for (size_t i = 0; rc == HF_OK && i < c->suspects_count; i++) {
+        const struct hf_page_diff *diff = &c->suspects[i].diff;
+
+        if (is_unused(c, diff)) {
+            c->counts->unused++;
+            continue;
+        }
+        c->counts->differ++;
+        rc = c->fn(c->ctx, diff, err);
+    }
+    c->suspects_count = 0;
+    return rc;
+}
+
+static bool is_newer(const struct comparison *c, uint32_t pgno)
+{
+    const struct stretch *newer = &c->scan->newer;
+
+    return !c->exact &&
+           (pgno > c->mark->pages_count || frame_ref_find(newer->refs, newer->count, pgno) != NULL);
+}
+
+/* `file_bytes` were read from the device; NULL: it gave none. */
 static enum hf_code compare_page(struct comparison *c, uint32_t pgno, const uint8_t *file_bytes,
                                  const struct digest_entry *want, struct hf_err *err)
 {
     struct scan *s = c->scan;
-    const uint32_t frame = frame_of(s, pgno);
+    struct hf_page_diff diff = {.page = pgno};
+    const uint8_t *bytes = NULL;
 
     if (pgno == hf_ltx_lock_page(s->page_bytes))
         return HF_OK;
-    if (!c->exact && (frame > c->replica_frame || pgno > c->mark->pages_count)) {
+    if (is_newer(c, pgno)) {
         c->counts->parked++;
         return HF_OK;
     }
-    if (frame == 0 && file_bytes != NULL &&
-        hf_root_equal(hash_of(s, pgno, file_bytes), want->hash)) {
+    const bool equal = file_bytes != NULL && frame_of(s, pgno) == 0
+                           ? is_equal(s, pgno, file_bytes, want, &diff)
+                           : page_is_right(s, pgno, want, &diff, &bytes);
+
+    if (equal) {
         c->counts->equal++;
         return HF_OK;
     }
-    return judge_page(c, pgno, want, err);
+    c->suspects[c->suspects_count++] = (struct suspect){.want = *want, .diff = diff};
+    return c->suspects_count == SUSPECTS_MAX ? settle(c, err) : HF_OK;
 }
 
-/* Compare the pages that one chunk holds; `*ret_next` is the page behind them. */
-static enum hf_code compare_chunk(struct comparison *c, struct hf_replica *r, uint32_t from,
-                                  uint32_t *ret_next, struct hf_err *err)
+/* Compare the pages that one chunk holds, whether or not it can be read; `*next` moves behind. */
+static enum hf_code compare_chunk(struct comparison *c, uint32_t *next, struct hf_err *err)
 {
     struct scan *s = c->scan;
-    struct digest_entry want[CHUNK_BYTES / 512];
-    struct hf_err read_err;
-    uint32_t first = from;
-    size_t bytes = 0;
-    const enum hf_code read_rc = read_chunk(s, from, &first, &bytes, &read_err);
-    uint32_t n = read_rc == HF_OK ? (uint32_t)(bytes / s->page_bytes) : 0;
-    enum hf_code rc;
+    struct digest_entry want[CHUNK_BYTES / HF_LTX_PAGE_BYTES_MIN];
+    const uint64_t offset = (uint64_t)(*next - 1) * s->page_bytes;
+    const size_t at = offset % RAWFILE_ALIGN;
+    const uint32_t left = s->at.commit - *next + 1;
+    const uint32_t fit = (uint32_t)((CHUNK_BYTES - at) / s->page_bytes);
+    const uint32_t n = left < fit ? left : fit;
+    struct hf_err unread;
+    size_t got = 0;
+    const bool readable =
+        rawfile_read(&s->raw, offset - at, s->chunk, CHUNK_BYTES, &got, &unread) == HF_OK;
+    enum hf_code rc = replica_entries(c->replica, *next, n, want, err);
 
-    n = n > from - first ? n - (from - first) : 1; /* one page that the file does not give */
-    if (n > s->at.commit - from + 1)
-        n = s->at.commit - from + 1;
-    rc = replica_entries(r, from, n, want, err);
-    if (rc != HF_OK)
-        return rc;
     c->counts->bytes_read += (uint64_t)n * s->page_bytes;
-    /* judge_page() reads into the same chunk, so what it overwrites is compared from a copy. */
-    HF_AUTO_FREE uint8_t *copy = hf_malloc((size_t)n * s->page_bytes);
-    const size_t at = (size_t)(from - first) * s->page_bytes;
-    const bool whole = read_rc == HF_OK && bytes >= at + (size_t)n * s->page_bytes;
-
-    if (whole)
-        (void)memcpy(copy, s->chunk + at, (size_t)n * s->page_bytes);
-    for (uint32_t i = 0; i < n; i++) {
-        rc = compare_page(c, from + i, whole ? copy + (size_t)i * s->page_bytes : NULL, &want[i],
-                          err);
-        if (rc != HF_OK)
-            return rc;
-    }
-    *ret_next = from + n;
-    return HF_OK;
+    for (uint32_t i = 0; rc == HF_OK && i < n; i++)
+        rc = compare_page(c, *next + i,
+                          readable ? page_in(s, s->chunk, got, at + (size_t)i * s->page_bytes)
+                                   : NULL,
+                          &want[i], err);
+    *next += n;
+    return rc;
 }
 
-/* How the replica relates to the pinned moment. */
-static enum hf_code relate(struct comparison *c, const struct hf_position *replica_end, bool exact,
+/*
+ * What the log changed between the replica's end and the pinned moment. The frames may be in the
+ * file already, and then the log may be begun anew while they are read; their checksums tell.
+ */
+static enum hf_code read_newer(struct scan *s, const struct wal_position *end, struct hf_err *err)
+{
+    HF_CLEANUP(wal_file_close) struct wal_file wal = {0};
+    struct wal_position from = *end;
+    uint8_t frame[WAL_FRAME_HEADER_BYTES];
+    struct wal_header h;
+    enum hf_code rc = wal_file_open(s->o.fs, s->wal_path, &wal, err);
+
+    if (rc == HF_OK)
+        rc = wal_read_header(&wal, &h, err);
+    if (rc == HF_OK && from.frame > 0) {
+        rc = wal_read_frame_header(&wal, s->page_bytes, from.frame, frame, err);
+        from.cksum[0] = hf_get_be32(frame + 16);
+        from.cksum[1] = hf_get_be32(frame + 20);
+    }
+    if (rc == HF_OK)
+        rc = stretch_read(&wal, &h, &from, &s->at, from.commit, &s->newer, err);
+    if (rc == HF_DAMAGE || rc == HF_NOT_FOUND)
+        return hf_err_recode(err, HF_UNSUPPORTED,
+                             "the log does not tell what came after the reference");
+    return rc;
+}
+
+/* How the replica relates to the pinned moment; NULL: it stands there. */
+static enum hf_code relate(struct comparison *c, const struct hf_position *replica_end,
                            struct hf_err *err)
 {
-    const struct scan *s = c->scan;
+    struct scan *s = c->scan;
     struct wal_position end;
     enum hf_code rc;
 
-    c->exact = exact;
-    c->replica_frame = s->at.frame;
-    if (exact)
+    if (replica_end == NULL) {
+        c->exact = true;
         return HF_OK;
-    if (replica_end == NULL)
-        return hf_err_set(err, HF_UNSUPPORTED,
-                          "nothing says how the reference relates to the live log");
+    }
     rc = wal_position_import(replica_end, &end, err);
     if (rc != HF_OK)
         return rc;
@@ -388,8 +421,7 @@ static enum hf_code relate(struct comparison *c, const struct hf_position *repli
                           "the reference ends in another generation of the log: run the archiver, "
                           "which can end a segment where the scan stands");
     c->exact = end.frame == s->at.frame;
-    c->replica_frame = end.frame;
-    return HF_OK;
+    return c->exact ? HF_OK : read_newer(s, &end, err);
 }
 
 /* An exact replica of another size than the live database: each missing page differs. */
@@ -401,7 +433,7 @@ static enum hf_code compare_sizes(struct comparison *c, struct hf_err *err)
         return HF_OK; /* surplus live pages differ by themselves: the replica's entry is empty */
     for (uint64_t p = (uint64_t)c->scan->at.commit + 1; rc == HF_OK && p <= c->mark->pages_count;
          p++) {
-        const struct hf_page_diff diff = {.page = p, .state = HF_PAGE_UNREADABLE};
+        const struct hf_page_diff diff = {.page = p, .state = HF_PAGE_MISSING};
 
         c->counts->differ++;
         rc = c->fn(c->ctx, &diff, err);
@@ -422,6 +454,29 @@ static void keep_rate(const struct scan *s, int64_t started_us, uint64_t bytes)
         s->o.clock->sleep_us(s->o.clock, due_us - now_us);
 }
 
+static enum hf_code compare_pages(struct comparison *c, int64_t ms_max, uint32_t *next,
+                                  struct hf_err *err)
+{
+    struct scan *s = c->scan;
+    const int64_t started_us = hf_mono_us(s->o.clock);
+    const uint64_t bytes_before = c->counts->bytes_read;
+    enum hf_code rc = HF_OK;
+
+    while (rc == HF_OK && *next <= s->at.commit) {
+        if (s->o.stop != NULL && *s->o.stop)
+            return hf_err_set(err, HF_CANCELED, "stopped");
+        if (hf_mono_us(s->o.clock) - started_us >= ms_max * 1000)
+            break;
+        rc = compare_chunk(c, next, err);
+        keep_rate(s, started_us, c->counts->bytes_read - bytes_before);
+    }
+    if (rc == HF_OK)
+        rc = settle(c, err);
+    if (rc == HF_OK && *next > s->at.commit)
+        rc = compare_sizes(c, err);
+    return rc;
+}
+
 static enum hf_code scan_slice(struct hf_scan *base, struct hf_replica *r,
                                const struct hf_position *replica_end, uint64_t from_page,
                                int64_t ms_max, hf_page_diff_fn *fn, void *ctx,
@@ -430,26 +485,21 @@ static enum hf_code scan_slice(struct hf_scan *base, struct hf_replica *r,
 {
     struct scan *s = scan_of(base);
     struct comparison c = {
-        .scan = s, .mark = replica_mark(r), .fn = fn, .ctx = ctx, .counts = counts};
-    const int64_t started_us = hf_mono_us(s->o.clock);
-    const uint64_t bytes_before = counts->bytes_read;
-    enum hf_code rc = relate(&c, replica_end, replica_end == NULL, err);
+        .scan = s, .replica = r, .mark = replica_mark(r), .fn = fn, .ctx = ctx, .counts = counts};
     uint32_t next = (uint32_t)from_page;
+    enum hf_code rc;
 
     hf_assert(s->pinned && from_page >= 1);
-    if (rc == HF_OK && c.mark->page_bytes != s->page_bytes)
-        rc = hf_err_set(err, HF_USAGE, "live pages have %u bytes and the reference's %u",
-                        s->page_bytes, c.mark->page_bytes);
-    while (rc == HF_OK && next <= s->at.commit) {
-        if (s->o.stop != NULL && *s->o.stop)
-            return hf_err_set(err, HF_CANCELED, "stopped");
-        if (hf_mono_us(s->o.clock) - started_us >= ms_max * 1000)
-            break;
-        rc = compare_chunk(&c, r, next, &next, err);
-        keep_rate(s, started_us, counts->bytes_read - bytes_before);
-    }
-    if (rc == HF_OK && next > s->at.commit)
-        rc = compare_sizes(&c, err);
+    if (c.mark->page_bytes != s->page_bytes)
+        return hf_err_set(err, HF_USAGE, "live pages have %u bytes and the reference's %u",
+                          s->page_bytes, c.mark->page_bytes);
+    rc = relate(&c, replica_end, err);
+    if (rc != HF_OK)
+        return rc;
+    HF_AUTO_FREE struct suspect *suspects = hf_calloc(SUSPECTS_MAX, sizeof(*suspects));
+
+    c.suspects = suspects;
+    rc = compare_pages(&c, ms_max, &next, err);
     if (rc == HF_OK)
         *ret_next = next > s->at.commit ? 0 : next;
     return rc;
@@ -473,6 +523,7 @@ static void scan_free(struct hf_scan *base)
     wal_file_close(&s->wal);
     hf_page_hasher_free(s->hasher);
     hf_free(s->chunk);
+    hf_free(s->block);
     hf_free(s->page);
     hf_free(s->db_path);
     hf_free(s->wal_path);
@@ -510,45 +561,8 @@ enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **
         return rc;
     }
     s->page = hf_malloc(s->page_bytes);
+    s->block_bytes = s->page_bytes > RAWFILE_ALIGN ? s->page_bytes : RAWFILE_ALIGN;
+    s->block = hf_memalign(RAWFILE_ALIGN, s->block_bytes);
     *ret = &s->base;
-    return HF_OK;
-}
-
-/* ---- what a page belongs to ---- */
-
-static bool describe_by(struct conn *c, const char *sql, uint64_t page, char ret[HF_PAGE_TEXT_MAX])
-{
-    sqlite3_stmt *stmt = NULL;
-    bool found = false;
-
-    if (sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-        sqlite3_bind_int64(stmt, 1, (sqlite3_int64)page) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_text(stmt, 0) != NULL) {
-        (void)sqlite3_snprintf(HF_PAGE_TEXT_MAX, ret, "%s", sqlite3_column_text(stmt, 0));
-        found = true;
-    }
-    (void)sqlite3_finalize(stmt);
-    return found;
-}
-
-enum hf_code sqlite_describe(const char *db_path, uint64_t page, char ret[HF_PAGE_TEXT_MAX],
-                             struct hf_err *err)
-{
-    /* dbstat walks the b-trees; it names the tree of every page that one holds. */
-    static const char walk[] =
-        "SELECT CASE WHEN s.type IS NULL THEN 'the schema (b-tree 1)' "
-        "WHEN s.type = 'index' THEN 'index ' || s.name || ' of table ' || s.tbl_name || "
-        "' (b-tree ' || s.rootpage || ')' "
-        "ELSE s.type || ' ' || s.name || ' (b-tree ' || s.rootpage || ')' END "
-        "FROM dbstat d LEFT JOIN sqlite_schema s ON s.name = d.name WHERE d.pageno = ?1 LIMIT 1";
-    HF_CLEANUP(conn_close) struct conn c = {0};
-    const enum hf_code rc = conn_open(db_path, &c, err);
-
-    if (rc != HF_OK)
-        return rc;
-    if (!describe_by(&c, walk, page, ret))
-        (void)sqlite3_snprintf(HF_PAGE_TEXT_MAX, ret,
-                               page == 1 ? "the header and the schema (b-tree 1)"
-                                         : "no b-tree that can be walked");
     return HF_OK;
 }

@@ -15,8 +15,4 @@
 enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **ret,
                               struct hf_err *err) HF_MUST_CHECK;
 
-/* As hf_engine.describe. */
-enum hf_code sqlite_describe(const char *db_path, uint64_t page, char ret[HF_PAGE_TEXT_MAX],
-                             struct hf_err *err) HF_MUST_CHECK;
-
 #endif

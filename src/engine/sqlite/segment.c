@@ -6,8 +6,8 @@
 
 #include <inttypes.h>
 
-#include "base/bytes.h"
 #include "engine/sqlite/ltx/ltx_reader.h"
+#include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/wal.h"
 
 bool segment_log_end(const struct hf_ltx_header *h, struct wal_position *ret)
@@ -36,7 +36,6 @@ enum hf_code sqlite_segment_page(struct hf_source *segment, uint64_t seed, uint6
     HF_AUTO_LTX_READER *r = NULL;
     HF_AUTO_BUF bytes = {0};
     struct hf_ltx_entry entry;
-    uint8_t name[4];
     enum hf_code rc;
 
     if (page < 1 || page > UINT32_MAX)
@@ -51,11 +50,9 @@ enum hf_code sqlite_segment_page(struct hf_source *segment, uint64_t seed, uint6
     if (rc != HF_OK)
         return rc;
 
-    struct hf_page_hasher *hasher = hf_page_hasher_new(seed);
+    AUTO_PAGE_HASHER *hasher = hf_page_hasher_new(seed);
 
-    hf_put_be32(name, (uint32_t)page);
-    *ret_hash = hf_page_hash(hasher, hf_slice(name, sizeof(name)), hf_buf_slice(&bytes));
-    hf_page_hasher_free(hasher);
+    *ret_hash = page_hash(hasher, (uint32_t)page, hf_buf_slice(&bytes));
     return HF_OK;
 }
 

@@ -320,6 +320,127 @@ static void killed_in_a_commit_it_stands_before_or_behind_it(void **state)
     assert_true(before > 10 && behind > 10);
 }
 
+/* A digest of LARGE pages at TXID 1, and the changes that lead to TXID 2: all its pages. */
+#define LARGE (DIGEST_JOURNAL_MAX / 36 + 1000)
+
+struct large {
+    struct fixture f;
+    struct fs_fault fault;
+    struct digest_change *changes;
+    struct digest_mark marks[2];
+};
+
+static void next_large(struct large *l, size_t i)
+{
+    struct digest_mark *mark = &l->marks[i];
+
+    *mark = (struct digest_mark){
+        .txid = i + 1, .page_bytes = 4096, .pages_count = LARGE, .has_root = true, .sum = SUM_FLAG};
+    for (uint32_t p = 0; p < LARGE; p++) {
+        l->changes[p] = (struct digest_change){.pgno = p + 1, .entry = random_entry(&l->f)};
+        hf_root_add(&mark->root, l->changes[p].entry.hash);
+        mark->sum = SUM_FLAG | (mark->sum ^ l->changes[p].entry.sum);
+    }
+}
+
+static void large_init(struct large *l)
+{
+    fixture_init(&l->f, 8);
+    fs_fault_init(&l->fault, hf_fs_system());
+    l->fault.skips_sync = true;
+    digest_free(l->f.d);
+    hf_must(digest_open(&l->fault.base, l->f.path, &l->f.d, &l->f.why, &l->f.err), &l->f.err);
+    l->changes = hf_calloc(LARGE, sizeof(*l->changes));
+    next_large(l, 0);
+    hf_must(digest_commit(l->f.d, l->changes, LARGE, &l->marks[0], &l->f.err), &l->f.err);
+    next_large(l, 1);
+}
+
+static void large_done(struct large *l)
+{
+    digest_free(l->f.d);
+    l->f.d = NULL;
+    fs_fault_done(&l->fault);
+    hf_free(l->changes);
+    fixture_done(&l->f);
+}
+
+/* What is on disk is whole: a digest is opened only if its entries add up. */
+static void assert_reopens_at(struct large *l, const struct digest_mark *mark)
+{
+    struct digest *d = NULL;
+    const char *why = NULL;
+
+    hf_must(digest_open(hf_fs_system(), l->f.path, &d, &why, &l->f.err), &l->f.err);
+    assert_null(why);
+    assert_true(equal_marks(digest_mark(d), mark));
+    digest_free(d);
+}
+
+static void a_change_too_large_for_the_journal_is_written_without_it(void **state)
+{
+    struct large l;
+    struct hf_stat st;
+
+    (void)state;
+    large_init(&l);
+    hf_must(digest_commit(l.f.d, l.changes, LARGE, &l.marks[1], &l.f.err), &l.f.err);
+    hf_must(hf_fs_stat(hf_fs_system(), l.f.journal, &st, &l.f.err), &l.f.err);
+    assert_true(st.size_bytes <= DIGEST_JOURNAL_MAX);
+    assert_true(equal_marks(digest_mark(l.f.d), &l.marks[1]));
+    assert_reopens_at(&l, &l.marks[1]);
+    large_done(&l);
+}
+
+static void a_large_change_that_fails_leaves_nothing_wrong_and_can_be_done_again(void **state)
+{
+    static const struct {
+        unsigned kind;
+        uint64_t at;
+        bool empty; /* on disk, afterwards */
+    } cases[] = {
+        {FS_RENAME, 1, false}, {FS_WRITE, 1, false},   {FS_TRUNCATE, 1, false},
+        {FS_WRITE, 2, true},   {FS_WRITE, 1000, true}, {FS_TRUNCATE, 2, true},
+        {FS_SYNC, 2, true},    {FS_RENAME, 2, true},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < 2 * HF_ARRAY_LEN(cases); k++) {
+        const struct digest_mark none = {.sum = SUM_FLAG};
+        const size_t i = k / 2;
+        struct large l;
+
+        large_init(&l);
+        fs_fault_arm(&l.fault,
+                     (struct fs_fault_plan){.kinds = cases[i].kind, .fail_at = cases[i].at});
+        assert_int_equal(digest_commit(l.f.d, l.changes, LARGE, &l.marks[1], &l.f.err), HF_IO);
+        fs_fault_disarm(&l.fault);
+        assert_true(equal_marks(digest_mark(l.f.d), &l.marks[0]));
+        if (k % 2 == 0) { /* killed, or tried again */
+            assert_reopens_at(&l, cases[i].empty ? &none : &l.marks[0]);
+        } else {
+            hf_must(digest_commit(l.f.d, l.changes, LARGE, &l.marks[1], &l.f.err), &l.f.err);
+            assert_reopens_at(&l, &l.marks[1]);
+        }
+        large_done(&l);
+    }
+}
+
+static void a_journal_that_is_too_long_counts_as_none(void **state)
+{
+    struct fixture f;
+    HF_AUTO_FILE *journal = NULL;
+
+    (void)state;
+    fixture_init(&f, 8);
+    hf_must(hf_fs_open(f.fs, f.journal, HF_OPEN_WRITE, 0, &journal, &f.err), &f.err);
+    hf_must(hf_file_truncate(journal, UINT64_C(5) << 30, &f.err), &f.err); /* sparse */
+    reopen(&f);
+    assert_non_null(f.why);
+    assert_int_equal(digest_mark(f.d)->txid, 0);
+    fixture_done(&f);
+}
+
 static void what_was_altered_on_disk_counts_as_empty(void **state)
 {
     static struct digest_change changes[PAGES_MAX];
@@ -495,6 +616,9 @@ int main(void)
         cmocka_unit_test(a_long_journal_is_shortened_and_still_knows_recent_positions),
         cmocka_unit_test(find_compares_salts_frame_and_checksum),
         cmocka_unit_test(killed_in_a_commit_it_stands_before_or_behind_it),
+        cmocka_unit_test(a_change_too_large_for_the_journal_is_written_without_it),
+        cmocka_unit_test(a_large_change_that_fails_leaves_nothing_wrong_and_can_be_done_again),
+        cmocka_unit_test(a_journal_that_is_too_long_counts_as_none),
         cmocka_unit_test(what_was_altered_on_disk_counts_as_empty),
         cmocka_unit_test(a_torn_record_is_as_if_never_written),
         cmocka_unit_test(a_rewrite_by_several_threads_is_the_models),

@@ -13,6 +13,7 @@
 
 #include "lib/archive_maker.h"
 #include "lib/fixture.h"
+#include "lib/fs_fault.h"
 #include "lib/store_fault.h"
 #include "lib/store_mem.h"
 #include "rebuilder/fetch.h"
@@ -161,6 +162,72 @@ static void a_kept_digest_is_advanced_by_new_segments_only(void **state)
     assert_at(&f, 24);
     assert_int_equal(f.report.segments_read, 24);
     fixture_done(&f);
+}
+
+/* Bytes of the digest are read only for pages that change: opening it would sum all of them. */
+static void a_replica_that_is_open_is_moved_on_without_being_read_again(void **state)
+{
+    uint64_t reads[2];
+
+    (void)state;
+    for (int open = 0; open < 2; open++) {
+        struct fixture f;
+        struct fs_fault fs;
+        struct hf_replica *kept = NULL;
+        struct hf_replica *moved = NULL;
+
+        fixture_init(&f, MAKER_OURS, 0);
+        fs_fault_init(&fs, hf_fs_system());
+        f.options.fs = &fs.base;
+        f.options.kept = &kept;
+        maker_commit(&f.m, MAKER_PAGES_MAX, 0);
+        maker_commit(&f.m, MAKER_PAGES_MAX, 1);
+        maker_put_all(&f.m);
+        f.options.target = (struct hf_target){.kind = HF_TARGET_TXID, .txid = 1};
+        hf_must(hf_rebuild(&f.options, &kept, &f.report, &f.err), &f.err);
+        if (open == 0) {
+            kept->ops->free(kept);
+            kept = NULL;
+        }
+        fs_fault_arm(&fs, (struct fs_fault_plan){.kinds = FS_READ});
+        f.options.target.txid = 2;
+        hf_must(hf_rebuild(&f.options, &moved, &f.report, &f.err), &f.err);
+        assert_at(&f, 2);
+        assert_null(kept);
+        reads[open] = fs.guarded.count[FS_READ_INDEX];
+        moved->ops->free(moved);
+        fs_fault_done(&fs);
+        fixture_done(&f);
+    }
+    assert_true(reads[0] >= MAKER_PAGES_MAX * 32 / 8192);
+    assert_true(reads[1] <= 2); /* the entry that changes */
+}
+
+/* An open replica that does not lead there is given up, as one that was kept on disk. */
+static void an_open_replica_of_another_past_is_given_up(void **state)
+{
+    struct fixture f;
+    struct fixture other;
+    struct hf_replica *kept = NULL;
+    struct hf_replica *moved = NULL;
+
+    (void)state;
+    fixture_init(&f, MAKER_OURS, 0);
+    fixture_init(&other, MAKER_OURS, 0);
+    put_history(&f, 20);
+    maker_commit_random(&other.m, 100);
+    put_history(&other, 30);
+    other.options.target = (struct hf_target){.kind = HF_TARGET_TXID, .txid = 10};
+    hf_must(hf_rebuild(&other.options, &kept, &other.report, &other.err), &other.err);
+    f.options.digest_path = other.digest_path;
+    f.options.kept = &kept;
+    f.options.target = (struct hf_target){.kind = HF_TARGET_TXID, .txid = 20};
+    hf_must(hf_rebuild(&f.options, &moved, &f.report, &f.err), &f.err);
+    assert_at(&f, 20);
+    assert_null(kept);
+    moved->ops->free(moved);
+    fixture_done(&f);
+    fixture_done(&other);
 }
 
 /* The plan begins with a snapshot that is newer than what was kept. */
@@ -574,6 +641,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_restore_point_is_the_models_database),
         cmocka_unit_test(a_kept_digest_is_advanced_by_new_segments_only),
+        cmocka_unit_test(a_replica_that_is_open_is_moved_on_without_being_read_again),
+        cmocka_unit_test(an_open_replica_of_another_past_is_given_up),
         cmocka_unit_test(a_newer_snapshot_is_not_read_where_smaller_segments_lead_past_it),
         cmocka_unit_test(what_was_kept_of_another_archive_is_given_up),
         cmocka_unit_test(what_was_kept_without_roots_is_not_used),

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claim.c - `claimed` in the folder of local state: the node of the last claim that was made over
+ * it, and the inode of `lock` beside it, which a copy of the folder does not share.
+ *
+ * It tells whether the owner of an archive was a process over this folder. That process has ended
+ * if the folder's lock is free; any other owner may be at work somewhere else.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "archiver/partition.h"
+#include "base/alloc.h"
+#include "base/log.h"
+
+#define TEXT_BYTES_MAX 128
+#define OWNER_FRESH_MS                                                                             \
+    (OWNER_TOUCH_MS + OWNER_TOUCH_MS / 2) /* a live owner has touched it since                     \
+                                           */
+
+static char *path_of(const char *state_dir)
+{
+    return hf_strfmt("%s/claimed", state_dir);
+}
+
+/* What stands in the file after a claim by `node` over this folder. */
+static enum hf_code text_of(struct hf_fs *fs, const char *state_dir, const char *node,
+                            struct hf_buf *ret, struct hf_err *err)
+{
+    HF_AUTO_FREE char *lock = hf_strfmt("%s/lock", state_dir);
+    struct hf_stat st;
+    const enum hf_code rc = hf_fs_stat(fs, lock, &st, err);
+
+    if (rc == HF_OK)
+        hf_buf_printf(ret, "%s %" PRIu64 "\n", node, st.inode);
+    return rc;
+}
+
+void partition_note_claim(const struct partition *p)
+{
+    HF_AUTO_FREE char *path = path_of(p->state_dir);
+    HF_AUTO_BUF text = {0};
+    struct hf_err err;
+    enum hf_code rc = text_of(p->env->fs, p->state_dir, p->owner.node, &text, &err);
+
+    if (rc == HF_OK)
+        rc = hf_fs_replace(p->env->fs, path, hf_buf_slice(&text), 0600, &err);
+    if (rc != HF_OK)
+        hf_log(HF_LOG_DEBUG, "%s: %s", p->target.name, err.text);
+}
+
+static bool was_ours(struct hf_fs *fs, const char *state_dir, const struct hf_owner *owner)
+{
+    HF_AUTO_FREE char *path = path_of(state_dir);
+    HF_AUTO_BUF want = {0};
+    HF_AUTO_BUF found = {0};
+    struct hf_err ignored;
+
+    return text_of(fs, state_dir, owner->node, &want, &ignored) == HF_OK &&
+           hf_fs_read_all(fs, path, TEXT_BYTES_MAX, &found, &ignored) == HF_OK &&
+           strcmp(hf_buf_str(&want), hf_buf_str(&found)) == 0;
+}
+
+enum hf_code hf_archiver_check_claim(struct hf_fs *fs, struct hf_clock *clock,
+                                     const struct hf_archive *a, const char *state_dir,
+                                     struct hf_err *err)
+{
+    struct hf_owner owner;
+    char seen[HF_TIME_TEXT_MAX];
+    const enum hf_code rc = hf_owner_read(a, &owner, err);
+
+    if (rc == HF_NOT_FOUND)
+        return HF_OK;
+    if (rc != HF_OK)
+        return rc;
+    if (hf_now_ms(clock) - owner.attached_until_ms > OWNER_FRESH_MS ||
+        was_ours(fs, state_dir, &owner))
+        return HF_OK;
+    hf_time_text(owner.attached_until_ms, seen);
+    return hf_err_set(err, HF_USAGE,
+                      "the archive belongs to an archiver on %s (process %" PRIu64
+                      ", last seen %s) that was not run over the local state %s: to archive from "
+                      "here would end it. Is this its database, and its --state?",
+                      owner.host, owner.pid, seen, state_dir);
+}
