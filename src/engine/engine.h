@@ -130,6 +130,7 @@ struct hf_round {
     bool looked;             /* the log was looked at: `until` has been ended at, or lies behind */
     bool current;            /* everything committed before this round is captured */
     bool resting;            /* and nothing is held that anybody could wait for */
+    bool waited_for;         /* an application waits for whoever holds the log */
     uint64_t log_bytes;      /* of the log now */
     int64_t wait_ms;         /* call again after this, or at a change of the files if resting */
 };

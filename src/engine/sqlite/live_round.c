@@ -344,6 +344,8 @@ enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_
     }
     if (l->waited_for && !l->resting)
         round->wait_ms = WAITED_FOR_MS;
+    round->waited_for = l->waited_for ||
+                        (round->until != NULL && companions_checkpointer_waits(&l->files));
     round->resting = l->resting;
     round->current = round->current || l->resting;
     round->looked = round->looked || l->resting;

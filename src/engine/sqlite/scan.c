@@ -23,6 +23,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "engine/sqlite/companions.h"
 #include "engine/sqlite/conn.h"
 #include "engine/sqlite/follow.h"
 #include "engine/sqlite/freelist.h"
@@ -35,6 +36,7 @@
 #define SUSPECTS_MAX  4096 /* pages that wait to be looked at again, in one go */
 #define LOOKS_AGAIN   2
 #define LOOK_AGAIN_MS 30
+#define GIVE_WAY_US   50000 /* after this a slice looks whether a checkpoint waits for it */
 
 struct scan {
     struct hf_scan base; /* first, so that the pointers convert */
@@ -50,6 +52,7 @@ struct scan {
     uint8_t *block; /* aligned: the blocks of one page */
     size_t block_bytes;
     uint8_t *page; /* one page out of the WAL */
+    struct companions files;
     bool pinned;
     struct wal_position at; /* while pinned, as all below */
     uint32_t backfill;
@@ -123,7 +126,10 @@ static enum hf_code scan_pin(struct hf_scan *base, struct hf_position *ret, stru
     struct walindex index;
 
     hf_assert(!s->pinned);
-    enum hf_code rc = begin_exactly(s, &index, err);
+    enum hf_code rc = companions_read(s->db_path, &s->files, err);
+
+    if (rc == HF_OK)
+        rc = begin_exactly(s, &index, err);
 
     if (rc != HF_OK)
         return rc;
@@ -454,11 +460,24 @@ static void keep_rate(const struct scan *s, int64_t started_us, uint64_t bytes)
         s->o.clock->sleep_us(s->o.clock, due_us - now_us);
 }
 
+/* An application's own checkpoint waits at most one hand-over for us, for a slice as for capture.
+ */
+static bool is_waited_for(const struct scan *s, int64_t *look_us)
+{
+    const int64_t now_us = hf_mono_us(s->o.clock);
+
+    if (now_us - *look_us < GIVE_WAY_US)
+        return false;
+    *look_us = now_us;
+    return companions_checkpointer_waits(&s->files);
+}
+
 static enum hf_code compare_pages(struct comparison *c, int64_t ms_max, uint32_t *next,
                                   struct hf_err *err)
 {
     struct scan *s = c->scan;
     const int64_t started_us = hf_mono_us(s->o.clock);
+    int64_t look_us = started_us;
     const uint64_t bytes_before = c->counts->bytes_read;
     enum hf_code rc = HF_OK;
 
@@ -469,6 +488,8 @@ static enum hf_code compare_pages(struct comparison *c, int64_t ms_max, uint32_t
             break;
         rc = compare_chunk(c, next, err);
         keep_rate(s, started_us, c->counts->bytes_read - bytes_before);
+        if (is_waited_for(s, &look_us))
+            break;
     }
     if (rc == HF_OK)
         rc = settle(c, err);

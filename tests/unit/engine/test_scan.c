@@ -10,13 +10,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "engine/sqlite/walindex.h"
 #include "lib/capture_book.h"
 #include "lib/ltx_fixture.h"
 
@@ -394,6 +398,84 @@ static void a_database_that_is_shorter_misses_each_page(void **state)
     fixture_done(&f);
 }
 
+/* A process that holds WRITE and CKPT, as one at a TRUNCATE checkpoint does. */
+static pid_t start_waiting(const struct fixture *f)
+{
+    HF_AUTO_FREE char *shm = hf_strfmt("%s-shm", f->b->db_path);
+    int pipe_fds[2];
+    char byte;
+
+    assert_int_equal(pipe(pipe_fds), 0);
+    const pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct flock locks = {.l_type = F_WRLCK,
+                              .l_whence = SEEK_SET,
+                              .l_start = WALINDEX_LOCK_BYTE + WALINDEX_LOCK_WRITE,
+                              .l_len = 2};
+        const int fd = open(shm, O_RDWR | O_CLOEXEC);
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || fcntl(fd, F_SETLK, &locks) < 0 ||
+            write(pipe_fds[1], "l", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(pipe_fds[1]);
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
+    (void)close(pipe_fds[0]);
+    return pid;
+}
+
+/* How many slices a scan of everything takes, of which none is limited in time. */
+static int slices(struct fixture *f)
+{
+    struct test_clock clock;
+    const struct hf_scan_options o = {
+        .fs = hf_fs_system(),
+        .clock = &clock.base,
+        .db_path = f->b->db_path,
+        .seed = BOOK_SEED,
+        .bytes_per_s_max = 1U << 20, /* so that time passes */
+    };
+    struct hf_scan *s = NULL;
+    int count = 0;
+
+    test_clock_init(&clock, 1);
+    f->counts = (struct hf_scan_counts){0};
+    hf_must(hf_engine_sqlite()->scan_open(&o, &s, &f->err), &f->err);
+    for (uint64_t next = 1; next != 0; count++) {
+        struct hf_position at;
+
+        hf_must(s->ops->pin(s, &at, &f->err), &f->err);
+        hf_must(s->ops->slice(s, f->replica, NULL, next, SLICE_MS_MAX, keep_diff, f, &f->counts,
+                              &next, &f->err),
+                &f->err);
+        s->ops->unpin(s);
+    }
+    s->ops->free(s);
+    return count;
+}
+
+static void a_slice_gives_way_to_a_checkpoint_that_waits(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, NULL, 500);
+    book_settle(f.b);
+    end_capture(&f);
+    assert_int_equal(slices(&f), 1);
+    const pid_t pid = start_waiting(&f);
+
+    assert_true(slices(&f) > 2);
+    assert_int_equal(f.counts.equal + f.counts.unused, pages_now(&f));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_damaged_trunk_page_hides_no_damage),
         cmocka_unit_test(many_differing_pages_are_waited_for_together),
         cmocka_unit_test(a_database_that_is_shorter_misses_each_page),
+        cmocka_unit_test(a_slice_gives_way_to_a_checkpoint_that_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
