@@ -393,7 +393,10 @@ class Case(unittest.TestCase):
                 return self.head() >= txid
             done = self.try_hf("restore", url or self.url, "-o", target, "--force", "--no-progress")
             return done.status == 0 and image(target) == want
-        wait_for("everything archived", there, poll_s=0.1)
+        try:
+            wait_for("everything archived", there, poll_s=0.1)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{archiver.done()}") from None
         if txid is None:
             os.unlink(target)
 
