@@ -33,6 +33,7 @@ SEED = int(os.environ.get("HF_E2E_SEED", random.SystemRandom().randrange(1 << 32
 WAIT_S = float(os.environ.get("HF_E2E_WAIT_S", "60"))  # for what must happen, on a loaded machine
 NOBODY = 65534
 SANITIZER_STATUS = 99  # no status of holdfast's own
+LEASH = ("setpriv", "--pdeathsig", "KILL")  # a test that is killed leaves no process behind
 
 # What nohup or a shell's & has set to be ignored would stay so in every program that we start.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
@@ -166,8 +167,8 @@ class Archiver:
         self.log_path = tempfile.mktemp(prefix="archiver-", suffix=".log", dir=folder)
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
-                self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(env),
-                user=user, group=user, extra_groups=[] if user is not None else None)
+                [*LEASH, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(env), user=user, group=user, extra_groups=[] if user is not None else None)
 
     def log(self):
         with open(self.log_path, errors="replace") as f:
@@ -224,7 +225,7 @@ class Writer:
         self.err_path = f"{folder}/{name}.err"
         with open(self.err_path, "w") as err, open(self.log_path, "w"):
             self.process = subprocess.Popen(
-                [sys.executable, f"{HERE}/writer.py", db, self.log_path, kind, *options],
+                [*LEASH, sys.executable, f"{HERE}/writer.py", db, self.log_path, kind, *options],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err)
 
     def stop(self):
