@@ -168,7 +168,8 @@ class Archiver:
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
                 [*LEASH, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(env), user=user, group=user, extra_groups=[] if user is not None else None)
+                env=environment(env), user=user, group=user,
+                extra_groups=[] if user is not None else None)
 
     def log(self):
         with open(self.log_path, errors="replace") as f:

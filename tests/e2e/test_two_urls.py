@@ -38,8 +38,8 @@ class TwoUrls(lib.Case):
 
     def wait_both_follow(self):
         heads = [self.head(store) for store in self.stores]
-        for store, head in zip(self.stores, heads):
-            lib.wait_for(f"segments in {store}", lambda: self.head(store) > head)  # pylint: disable=W0640
+        lib.wait_for("segments in both", lambda: all(
+            self.head(store) > head for store, head in zip(self.stores, heads)))
 
     def check_all(self):
         history = self.histories()
