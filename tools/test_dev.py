@@ -210,7 +210,9 @@ class Dev(unittest.TestCase):
         self.write("bench/codec", "#!/bin/sh\necho bench \"$@\"\nexit 3\n", 0o755)
         self.assertEqual(self.run_dev("soak").stdout, "steady\n")
         self.assertEqual(self.run_dev("soak", "steady", "--minutes", "2").stdout,
-                         "soak --minutes 2\n")
+                         "building holdfast\nsoak --minutes 2\n")
+        self.assertIn("build/dev", self.calls("cmake")[-1])
+        self.assertIn("--target holdfast", self.calls("cmake")[-1])
         done = self.run_dev("bench", "codec", "a b")
         self.assertEqual((done.returncode, done.stdout), (3, "bench a b\n"))
         self.assertIn("there is: steady", self.run_dev("soak", "stead").stderr)

@@ -4,10 +4,11 @@
  *
  * Goal: whoever captures, the application's user can still open and write its database, and -wal
  * and -shm stay as they were or become what the application would have made; and what cannot be
- * captured is refused with a message that says why.
+ * captured is refused with a message that says why, and left as it was.
  * Method: the application and capture each run in a child, under users of their own if this test
- * is run by root (in CI it is), else all under the one there is. Owner and mode of the files are
- * looked at while capture is attached and after it let go.
+ * is run by root (in CI it is), else all under the one there is. -wal and -shm are missing, left
+ * by a crash, or in use when capture comes. Owner and mode of the files are looked at while capture
+ * is attached and after it let go.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -53,29 +54,59 @@ static void become(const struct user *u)
 
 /* ---- the application ---------------------------------------------------------------------- */
 
-static void write_something(struct talk *t, void *ctx)
+static sqlite3 *open_as(const struct child *c)
 {
-    const struct child *c = ctx;
     sqlite3 *db = NULL;
 
-    (void)t;
     become(&c->user);
     if (sqlite3_open(c->db_path, &db) != SQLITE_OK)
         talk_die("open", db);
     (void)sqlite3_busy_timeout(db, 5000);
+    return db;
+}
+
+static void write_into(sqlite3 *db)
+{
     talk_exec(db,
               "PRAGMA journal_mode=wal; CREATE TABLE IF NOT EXISTS t(a INTEGER PRIMARY KEY, b);"
               "INSERT INTO t(b) VALUES(randomblob(9000))");
+}
+
+static void write_and_close(struct talk *t, void *ctx)
+{
+    sqlite3 *db = open_as(ctx);
+
+    (void)t;
+    write_into(db);
     (void)sqlite3_close(db);
 }
 
-static void run_application(const struct child *c)
+/* -wal and -shm stay, and with them what is in them. */
+static void write_and_crash(struct talk *t, void *ctx)
+{
+    (void)t;
+    write_into(open_as(ctx));
+    _exit(0);
+}
+
+/* Says 'h' between its two transactions. */
+static void write_and_hold(struct talk *t, void *ctx)
+{
+    sqlite3 *db = open_as(ctx);
+
+    write_into(db);
+    (void)talk_say(t, 'h', 0);
+    write_into(db);
+    (void)sqlite3_close(db);
+}
+
+static void run_application(const struct child *c, void (*run)(struct talk *t, void *ctx))
 {
     struct child app = {.user = {APP_USER, APP_GROUP, APP_GROUP}, .db_path = c->db_path};
     struct talk talk;
     int64_t number;
 
-    talk_start(&talk, write_something, &app);
+    talk_start(&talk, run, &app);
     assert_int_equal(talk_hear(&talk, &number), TALK_END);
     talk_done(&talk);
 }
@@ -164,22 +195,32 @@ static void capture(struct talk *t, void *ctx)
 
 /* ---- owner and mode ------------------------------------------------------------------------- */
 
-/* -wal and -shm can be used by the application as if it had made them. */
-static void check_files(const struct child *c, uid_t maker)
+static const char *const companions[] = {"-wal", "-shm"};
+
+/* Whether there is one. */
+static bool look_at(const struct child *c, const char *end, struct stat *ret)
 {
-    static const char *const ends[] = {"-wal", "-shm"};
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s%s", c->db_path, end);
+    return stat(path, ret) == 0;
+}
+
+/* -wal and -shm can be used by the application as if it had made them: what capture made as root
+ * has the database's owner; what was there, or another user made, keeps its own. */
+static void check_files(const struct child *c, uid_t made_by)
+{
+    const uid_t expected = geteuid() == 0 && made_by != 0 ? made_by : APP_USER;
     struct stat db;
 
-    assert_int_equal(stat(c->db_path, &db), 0);
-    for (size_t i = 0; i < HF_ARRAY_LEN(ends); i++) {
-        char path[PATH_BYTES];
+    assert_true(look_at(c, "", &db));
+    for (size_t i = 0; i < HF_ARRAY_LEN(companions); i++) {
         struct stat st;
 
-        (void)snprintf(path, sizeof(path), "%s%s", c->db_path, ends[i]);
-        assert_int_equal(stat(path, &st), 0);
+        assert_true(look_at(c, companions[i], &st));
         assert_int_equal(st.st_mode & 07777, db.st_mode & 07777);
         assert_int_equal(st.st_gid, db.st_gid);
-        assert_true(st.st_uid == db.st_uid || st.st_uid == maker);
+        assert_int_equal(st.st_uid, geteuid() == 0 ? expected : db.st_uid);
     }
 }
 
@@ -196,51 +237,92 @@ static void make_database(struct book *b, struct child *c)
     if (geteuid() == 0)
         assert_int_equal(chown(folder, APP_USER, APP_GROUP), 0);
     assert_int_equal(chmod(folder, MODE_DIR), 0);
-    run_application(c);
+    run_application(c, write_and_close);
     assert_int_equal(chmod(c->db_path, MODE_FILE), 0);
     hf_free(folder);
 }
 
-static void play(struct user user)
+/* How -wal and -shm are when capture comes. */
+enum before { MISSING, LEFT, IN_USE };
+
+/* Capture comes and goes while the application works, and is there alone in between. */
+static void capture_beside(struct child *c, uid_t made_by)
 {
-    struct book *b = book_new();
-    struct child c = {.user = user};
     struct talk talk;
     int64_t number;
 
-    make_database(b, &c);
-    talk_start(&talk, capture, &c);
+    talk_start(&talk, capture, c);
     assert_int_equal(talk_hear(&talk, &number), 'a');
-    check_files(&c, user.uid);
-    run_application(&c);
-    check_files(&c, user.uid);
+    check_files(c, made_by);
+    run_application(c, write_and_close);
+    check_files(c, made_by);
     talk_answer(&talk, 0);
     assert_int_equal(talk_hear(&talk, &number), 'd');
-    check_files(&c, user.uid);
-    run_application(&c);
+    check_files(c, made_by);
     talk_answer(&talk, 0);
     assert_int_equal(talk_hear(&talk, &number), TALK_END);
     talk_done(&talk);
+}
+
+static void play(struct user user, enum before before)
+{
+    struct book *b = book_new();
+    struct child c = {.user = user};
+    struct talk holder = {0};
+    int64_t number;
+
+    make_database(b, &c);
+    struct child app = {.user = {APP_USER, APP_GROUP, APP_GROUP}, .db_path = c.db_path};
+
+    if (before == LEFT)
+        run_application(&c, write_and_crash);
+    if (before == IN_USE) {
+        talk_start(&holder, write_and_hold, &app);
+        assert_int_equal(talk_hear(&holder, &number), 'h');
+    }
+    capture_beside(&c, before == MISSING ? user.uid : APP_USER);
+    if (before == IN_USE) {
+        talk_answer(&holder, 0);
+        assert_int_equal(talk_hear(&holder, &number), TALK_END);
+        talk_done(&holder);
+    }
+    run_application(&c, write_and_close);
     hf_free((char *)c.db_path);
     book_free(b);
 }
 
+static const struct user users[] = {
+    {0, 0, 0},                           /* root */
+    {APP_USER, APP_GROUP, APP_GROUP},    /* the application's own */
+    {APP_USER, NO_GROUP, APP_GROUP},     /* the same, with another group first */
+    {OTHER_USER, APP_GROUP, APP_GROUP},  /* another of its group */
+    {OTHER_USER, OTHER_USER, APP_GROUP}, /* the same, with another group first */
+};
+
 static void the_applications_user_can_go_on_whoever_captures(void **state)
 {
-    static const struct user users[] = {
-        {0, 0, 0},                           /* root */
-        {APP_USER, APP_GROUP, APP_GROUP},    /* the application's own */
-        {APP_USER, NO_GROUP, APP_GROUP},     /* the same, with another group first */
-        {OTHER_USER, APP_GROUP, APP_GROUP},  /* another of its group */
-        {OTHER_USER, OTHER_USER, APP_GROUP}, /* the same, with another group first */
-    };
-
     (void)state;
     for (size_t i = 0; i < HF_ARRAY_LEN(users); i++)
-        play(users[i]);
+        for (int before = MISSING; before <= IN_USE; before++)
+            play(users[i], (enum before)before);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------- */
+
+/* From attaching to letting go, with nobody else. */
+static void run_capture(struct child *c)
+{
+    struct talk talk;
+    int64_t number;
+
+    talk_start(&talk, capture, c);
+    assert_int_equal(talk_hear(&talk, &number), 'a');
+    talk_answer(&talk, 0);
+    assert_int_equal(talk_hear(&talk, &number), 'd');
+    talk_answer(&talk, 0);
+    assert_int_equal(talk_hear(&talk, &number), TALK_END);
+    talk_done(&talk);
+}
 
 /* Says 'x' and the code, after it has written the message to the file "said". */
 static void be_refused(struct talk *t, void *ctx)
@@ -318,6 +400,43 @@ static void what_may_not_be_written_is_refused(void **state)
         hf_free((char *)c.db_path);
         book_free(b);
     }
+}
+
+/* What a crash left is read-only; for root nothing is. */
+static void play_read_only(struct user user, const char *end)
+{
+    struct book *b = book_new();
+    struct child c = {.user = user};
+    struct stat before;
+    struct stat after;
+    char path[PATH_BYTES];
+
+    make_database(b, &c);
+    run_application(&c, write_and_crash);
+    (void)snprintf(path, sizeof(path), "%s%s", c.db_path, end);
+    assert_int_equal(chmod(path, 0440), 0);
+    assert_true(look_at(&c, end, &before));
+    if (geteuid() == 0 && user.uid == 0)
+        run_capture(&c);
+    else
+        must_be_refused(&c, HF_DENIED, "writable by this user");
+    assert_true(look_at(&c, end, &after));
+    assert_int_equal(after.st_mode, before.st_mode);
+    assert_int_equal(after.st_uid, before.st_uid);
+    assert_int_equal(after.st_gid, before.st_gid);
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(chmod(path, MODE_FILE), 0);
+    run_application(&c, write_and_close);
+    hf_free((char *)c.db_path);
+    book_free(b);
+}
+
+static void read_only_companions_stay_so_and_are_refused_but_to_root(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(users); i++)
+        for (size_t k = 0; k < HF_ARRAY_LEN(companions); k++)
+            play_read_only(users[i], companions[k]);
 }
 
 /* Keeps the database to itself until it is ended. */
@@ -440,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_applications_user_can_go_on_whoever_captures),
         cmocka_unit_test(what_may_not_be_written_is_refused),
+        cmocka_unit_test(read_only_companions_stay_so_and_are_refused_but_to_root),
         cmocka_unit_test(an_exclusive_holder_is_named),
         cmocka_unit_test(what_is_no_database_is_refused),
         cmocka_unit_test(a_rollback_journal_is_refused_with_the_way_out),

@@ -33,6 +33,12 @@ SEED = int(os.environ.get("HF_E2E_SEED", random.SystemRandom().randrange(1 << 32
 WAIT_S = float(os.environ.get("HF_E2E_WAIT_S", "60"))  # for what must happen, on a loaded machine
 NOBODY = 65534
 SANITIZER_STATUS = 99  # no status of holdfast's own
+LEASH = ("setpriv", "--pdeathsig", "KILL")  # a test that is killed leaves no process behind
+
+# What nohup or a shell's & has set to be ignored would stay so in every program that we start.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 def count(name, default):
@@ -161,8 +167,9 @@ class Archiver:
         self.log_path = tempfile.mktemp(prefix="archiver-", suffix=".log", dir=folder)
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
-                self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(env),
-                user=user, group=user, extra_groups=[] if user is not None else None)
+                [*LEASH, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(env), user=user, group=user,
+                extra_groups=[] if user is not None else None)
 
     def log(self):
         with open(self.log_path, errors="replace") as f:
@@ -195,7 +202,7 @@ class Archiver:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it did not end within {seconds} s:\n{self.done()}") from None
         check_sanitizers(self.done())
-        if self.process.returncode != expect:
+        if self.process.returncode not in (expect if isinstance(expect, tuple) else (expect,)):
             raise AssertionError(f"expected exit status {expect}:\n{self.done()}")
         return self.log()
 
@@ -219,7 +226,7 @@ class Writer:
         self.err_path = f"{folder}/{name}.err"
         with open(self.err_path, "w") as err, open(self.log_path, "w"):
             self.process = subprocess.Popen(
-                [sys.executable, f"{HERE}/writer.py", db, self.log_path, kind, *options],
+                [*LEASH, sys.executable, f"{HERE}/writer.py", db, self.log_path, kind, *options],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err)
 
     def stop(self):
@@ -393,7 +400,10 @@ class Case(unittest.TestCase):
                 return self.head() >= txid
             done = self.try_hf("restore", url or self.url, "-o", target, "--force", "--no-progress")
             return done.status == 0 and image(target) == want
-        wait_for("everything archived", there, poll_s=0.1)
+        try:
+            wait_for("everything archived", there, poll_s=0.1)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{archiver.done()}") from None
         if txid is None:
             os.unlink(target)
 

@@ -44,7 +44,7 @@ class Points(lib.Case):
             self.assertGreaterEqual(seq, last, f"TXID {txid} is older than the one before it")
             last = seq
         self.assertEqual(last, len(self.history), "the last TXID is the last commit")
-        self.report(f"{len(chosen)} of {self.head()} TXIDs, {len(self.history)} commits")
+        self.report(f"{len(chosen)} TXIDs of {self.head()}, {len(self.history)} commits")
 
     def test_each_timestamp_has_all_that_was_committed_before_and_nothing_from_after(self):
         listed = self.hf("list", self.url, "--json").partition
