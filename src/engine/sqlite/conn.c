@@ -158,7 +158,7 @@ static enum hf_code map_walindex(struct conn *c, struct hf_err *err)
 
 enum hf_code conn_begin(struct conn *c, struct hf_err *err)
 {
-    hf_assert(!c->reading);
+    hf_assert(!c->reading && c->mark == 0);
     if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
         return explain(err, c, "begin a read transaction");
     c->reading = true;
@@ -196,6 +196,10 @@ enum hf_code conn_begin_write(struct conn *c, struct hf_err *err)
 
 void conn_end(struct conn *c)
 {
+    if (c->mark != 0)
+        (void)c->file->pMethods->xShmLock(c->file, WALINDEX_LOCK_READ(c->mark), 1,
+                                          SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+    c->mark = 0;
     if (!c->reading)
         return;
     (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
@@ -274,17 +278,39 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
     return hf_err_set(err, HF_BUSY, "the database changes too fast to see which lock a reader got");
 }
 
-enum hf_code conn_offer_last_mark(struct conn *c, const struct walindex *index, struct hf_err *err)
+static bool shm_lock(struct conn *c, int lock, int flags)
 {
-    const sqlite3_io_methods *m = c->file->pMethods;
-    const int lock = WALINDEX_LOCK_READ(WALINDEX_LAST_MARK);
+    return c->file->pMethods->xShmLock(c->file, lock, 1, flags) == SQLITE_OK;
+}
 
-    hf_assert(!c->reading && c->shm != NULL);
-    if (m->xShmLock(c->file, lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) != SQLITE_OK)
-        return hf_err_set(err, HF_BUSY, "the last mark is in use");
-    walindex_set_last_mark(c->shm, index->end.frame);
-    (void)m->xShmLock(c->file, lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
-    return HF_OK;
+/* As walTryBeginRead() does: the mark is moved under its exclusive lock, and may be moved by
+ * another before it is locked for reading. */
+static bool hold_mark(struct conn *c, int mark, uint32_t frame)
+{
+    const int lock = WALINDEX_LOCK_READ(mark);
+
+    if (!shm_lock(c, lock, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE))
+        return false;
+    walindex_set_mark(c->shm, mark, frame);
+    (void)shm_lock(c, lock, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    if (!shm_lock(c, lock, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED))
+        return false;
+    if (walindex_mark(c->shm, mark) == frame)
+        return true;
+    (void)shm_lock(c, lock, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+    return false;
+}
+
+enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index, struct hf_err *err)
+{
+    hf_assert(!c->reading && c->mark == 0 && c->shm != NULL);
+    for (int mark = WALINDEX_MARKS; mark > 0; mark--) {
+        if (hold_mark(c, mark, index->end.frame)) {
+            c->mark = mark;
+            return HF_OK;
+        }
+    }
+    return hf_err_set(err, HF_BUSY, "all marks are in use");
 }
 
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err)

@@ -23,6 +23,7 @@ struct conn {
     sqlite3_file *file; /* the database file, as SQLite opened it */
     volatile void *shm; /* the wal-index; NULL before the first conn_begin() */
     bool reading;       /* in a read transaction */
+    int mark;           /* held without one; 0: none */
 };
 
 /* How the reader that a connection holds stands in the way of others. */
@@ -75,12 +76,12 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
                               struct walindex *ret_index, struct hf_err *err) HF_MUST_CHECK;
 
 /*
- * The next reader that begins while nothing new is committed takes the last mark, whichever marks
- * stand at the end of the log as well (ADR 0005). The connection is in no transaction; another one
- * of ours holds a mark at `index`. HF_BUSY: somebody reads by the last mark.
+ * Hold a mark at `index` as a reader does, but without a transaction, and another one than those in
+ * use (ADR 0005). Only while another connection of ours holds a mark there. conn_end() ends it; in
+ * between nothing may begin, and pages may be read. HF_BUSY: all marks are in use.
  */
-enum hf_code conn_offer_last_mark(struct conn *c, const struct walindex *index,
-                                  struct hf_err *err) HF_MUST_CHECK;
+enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index,
+                            struct hf_err *err) HF_MUST_CHECK;
 
 /* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;

@@ -209,6 +209,8 @@ void live_detach(struct hf_live *base)
     l->attached = false;
     l->broken = false;
     l->resting = false;
+    l->waited_us = 0;
+    l->aside_us = 0;
     l->hold = CONN_HOLD_NONE;
 }
 

@@ -6,7 +6,8 @@
 #include "engine/sqlite/rest_note.h"
 
 #define FILES_CHECK_US         1000000
-#define WAITED_FOR_MS          5 /* to the next round, while somebody waits for us */
+#define WAITED_FOR_MS          5      /* to the next round, while somebody waits for us */
+#define BUSY_POLL_US           110000 /* SQLite's busy handler looks again after 100 ms at most */
 #define SEAL_EVERY_US          1000000
 #define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
 #define SEAL_TRIES             3
@@ -81,19 +82,37 @@ static enum hf_code capture_until(struct live *l, const struct walindex *index,
 }
 
 /*
- * C5: all is captured, and a checkpoint waits. A second look means that it may wait for the mark on
- * which we are, although that stands at the end of the log: then the next reader is to be on
- * another one (ADR 0005).
+ * C5: all is captured, and a checkpoint waits. If it still does after it must have looked again, it
+ * may wait for the very mark on which we are, although that stands at the end of the log: then
+ * another one is held for a while (ADR 0005).
  */
-static void watch_checkpointer(struct live *l, const struct walindex *index)
+static void give_way(struct live *l, const struct walindex *index)
 {
-    const bool waits = l->hold == CONN_HOLD_MARK && index->end.frame == l->from.frame &&
-                       companions_checkpointer_waits(&l->files);
+    const int64_t now_us = hf_mono_us(l->o.clock);
     struct hf_err ignored;
 
-    if (waits && l->waited_for)
-        (void)!conn_offer_last_mark(live_other(l), index, &ignored);
-    l->waited_for = waits;
+    if (l->hold != CONN_HOLD_MARK || index->end.frame != l->from.frame ||
+        !companions_checkpointer_waits(&l->files)) {
+        l->waited_us = 0;
+        return;
+    }
+    if (l->waited_us == 0)
+        l->waited_us = now_us;
+    if (now_us - l->waited_us < BUSY_POLL_US ||
+        conn_hold_mark(live_other(l), index, &ignored) != HF_OK)
+        return;
+    live_hand_over(l, CONN_HOLD_MARK);
+    l->aside_us = now_us;
+    l->waited_us = 0;
+}
+
+/* On a mark without a transaction, for as long as a checkpoint needs to get the one that was left.
+ */
+static bool is_aside(struct live *l)
+{
+    if (l->aside_us != 0 && hf_mono_us(l->o.clock) - l->aside_us >= BUSY_POLL_US)
+        l->aside_us = 0;
+    return l->aside_us != 0;
 }
 
 /*
@@ -120,7 +139,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
         return rc;
     }
     live_hand_over(l, hold);
-    watch_checkpointer(l, &index);
+    give_way(l, &index);
     round->looked = true;
     round->current = index.end.frame == l->from.frame;
     return HF_OK;
@@ -131,7 +150,7 @@ static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker
                          struct hf_err *err)
 {
     l->sealed_us = hf_mono_us(l->o.clock);
-    for (int i = 0; i < SEAL_TRIES && l->hold == CONN_HOLD_MARK; i++) {
+    for (int i = 0; i < SEAL_TRIES && l->hold == CONN_HOLD_MARK && !is_aside(l); i++) {
         enum hf_code rc = conn_checkpoint(&l->ckpt, err);
 
         if (rc == HF_BUSY)
@@ -305,7 +324,7 @@ static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_
 
     if (rc == HF_OK && l->hold != CONN_HOLD_MARK)
         rc = round_on_zero(l, round, t, &done, err);
-    if (rc != HF_OK || done)
+    if (rc != HF_OK || done || is_aside(l))
         return rc;
     rc = follow(l, round, t, err);
     if (rc != HF_OK)
@@ -313,7 +332,8 @@ static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_
     if (seal_is_due(l, round, l->from.frame == from_frame && round->cut))
         rc = seal(l, round, t, err);
     if (rc == HF_OK && l->hold == CONN_HOLD_MARK && round->log_bytes > l->o.log_bytes_max &&
-        !l->o.never_lock && round->cut && hf_mono_us(l->o.clock) - l->locked_us >= SEAL_EVERY_US)
+        !l->o.never_lock && round->cut && !is_aside(l) &&
+        hf_mono_us(l->o.clock) - l->locked_us >= SEAL_EVERY_US)
         rc = seal_past_limit(l, round, t, err);
     return rc;
 }
@@ -342,9 +362,9 @@ enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_
             return HF_OK;
         }
     }
-    if (l->waited_for && !l->resting)
+    if (l->waited_us != 0 && !l->resting)
         round->wait_ms = WAITED_FOR_MS;
-    round->waited_for = l->waited_for ||
+    round->waited_for = l->waited_us != 0 || l->aside_us != 0 ||
                         (round->until != NULL && companions_checkpointer_waits(&l->files));
     round->resting = l->resting;
     round->current = round->current || l->resting;

@@ -79,11 +79,20 @@ static bool read_once(const volatile uint8_t *shm, struct walindex *ret)
     return true;
 }
 
-void walindex_set_last_mark(volatile void *shm, uint32_t frame)
+/* In the machine's byte order, as all of it; its own atomic word each, as SQLite uses them. */
+static const volatile uint32_t *mark_at(const volatile void *shm, int mark)
 {
-    volatile uint32_t *marks = (volatile uint32_t *)((volatile uint8_t *)shm + MARKS_OFFSET);
+    return (const volatile uint32_t *)((const volatile uint8_t *)shm + MARKS_OFFSET) + mark;
+}
 
-    marks[WALINDEX_LAST_MARK] = frame; /* in the machine's byte order, as all of it */
+uint32_t walindex_mark(const volatile void *shm, int mark)
+{
+    return __atomic_load_n(mark_at(shm, mark), __ATOMIC_RELAXED);
+}
+
+void walindex_set_mark(volatile void *shm, int mark, uint32_t frame)
+{
+    __atomic_store_n((volatile uint32_t *)mark_at(shm, mark), frame, __ATOMIC_RELAXED);
 }
 
 bool walindex_read(const volatile void *shm, struct walindex *ret)

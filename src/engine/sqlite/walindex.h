@@ -20,7 +20,7 @@
 #define WALINDEX_LOCK_CKPT    1
 #define WALINDEX_LOCK_READ(i) (3 + (i))
 #define WALINDEX_LOCK_BYTE    120
-#define WALINDEX_LAST_MARK    4
+#define WALINDEX_MARKS        4 /* READ 1 to 4; READ 0 is another kind of lock */
 
 struct walindex {
     uint32_t version;
@@ -34,9 +34,11 @@ struct walindex {
  * checksum is wrong: a writer is at it, or it must be recovered. */
 bool walindex_read(const volatile void *shm, struct walindex *ret);
 
-/* Let the last mark stand at this frame. Only under its exclusive lock, and while another mark or
- * lock 0 is held, so that the frame stays one of the log. */
-void walindex_set_last_mark(volatile void *shm, uint32_t frame);
+/* Where mark 1..WALINDEX_MARKS stands: a frame, or a number behind every frame. */
+uint32_t walindex_mark(const volatile void *shm, int mark);
+/* Let it stand at this frame. Only under its exclusive lock, and while another mark or lock 0 is
+ * held, so that the frame stays one of the log. */
+void walindex_set_mark(volatile void *shm, int mark, uint32_t frame);
 
 /* The same commit of the same generation. */
 bool walindex_same(const struct walindex *a, const struct walindex *b);
