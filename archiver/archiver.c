@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * archiver.c - all partitions of a process: their jobs on two loops, so that uploads that wait for
- * the store never keep captures from running.
+ * archiver.c - all partitions of a process: their jobs on three loops, so that neither uploads that
+ * wait for the store nor partitions that start ever keep captures from running.
  */
 #include "archiver/archiver.h"
 
@@ -13,14 +13,17 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#define ATTACH_THREADS_MAX  4
 #define CAPTURE_THREADS_MAX 4
 #define UPLOAD_THREADS_MAX  8
+#define SNAPSHOTS_MAX       (UPLOAD_THREADS_MAX / 2) /* at once, so that segments pass */
 #define STOP_POLL_MS        50
 
 struct hf_archiver {
     struct hf_archiver_env env;
     struct partition **partitions;
     size_t count;
+    _Atomic unsigned snapshot_slots;
 };
 
 struct hf_archiver *hf_archiver_new(const struct hf_archiver_env *env)
@@ -29,104 +32,6 @@ struct hf_archiver *hf_archiver_new(const struct hf_archiver_env *env)
 
     a->env = *env;
     return a;
-}
-
-static char *copy_or_null(const char *s)
-{
-    return s != NULL ? hf_strdup(s) : NULL;
-}
-
-struct partition *partition_new(const struct hf_archiver_env *env,
-                                const struct hf_archiver_target *target)
-{
-    struct partition *p = hf_calloc(1, sizeof(*p));
-
-    p->env = env;
-    p->target = *target;
-    p->target.name = hf_strdup(target->name);
-    p->target.db_path = hf_strdup(target->db_path);
-    p->target.prefix = hf_strdup(target->prefix);
-    p->target.url = hf_strdup(target->url);
-    p->target.table = copy_or_null(target->table);
-    p->target.partition = copy_or_null(target->partition);
-    p->target.state_root = copy_or_null(target->state_root);
-    p->state_dir = hf_archiver_state_dir(target->db_path, target->url, target->state_root);
-    (void)pthread_mutex_init(&p->mutex, NULL);
-    (void)pthread_mutex_init(&p->in_use, NULL);
-    (void)pthread_mutex_init(&p->asking, NULL);
-    (void)pthread_cond_init(&p->changed, NULL);
-    partition_taker_init(p);
-    return p;
-}
-
-void partition_free(struct partition *p)
-{
-    partition_stop(p, PHASE_ENDED);
-    hf_free((char *)p->target.name);
-    hf_free((char *)p->target.db_path);
-    hf_free((char *)p->target.prefix);
-    hf_free((char *)p->target.url);
-    hf_free((char *)p->target.table);
-    hf_free((char *)p->target.partition);
-    hf_free((char *)p->target.state_root);
-    hf_free(p->state_dir);
-    (void)pthread_cond_destroy(&p->changed);
-    (void)pthread_mutex_destroy(&p->asking);
-    (void)pthread_mutex_destroy(&p->in_use);
-    (void)pthread_mutex_destroy(&p->mutex);
-    hf_free(p);
-}
-
-enum partition_phase partition_phase(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const enum partition_phase phase = p->guarded.phase;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    return phase;
-}
-
-int64_t partition_stopped_for_us(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const int64_t since_us = p->guarded.stopping_since_us;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    return since_us != 0 ? hf_mono_us(p->env->clock) - since_us : 0;
-}
-
-void partition_set_phase(struct partition *p, enum partition_phase phase)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    if (p->guarded.phase != PHASE_ENDED)
-        p->guarded.phase = phase;
-    if (p->guarded.phase == PHASE_FOLLOW)
-        p->cancel = false;
-    (void)pthread_cond_broadcast(&p->changed);
-    (void)pthread_mutex_unlock(&p->mutex);
-}
-
-void partition_fail(struct partition *p, const struct hf_err *err)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    if (p->guarded.status.failure == HF_OK) {
-        p->guarded.status.failure = err->code;
-        (void)snprintf(p->guarded.status.failure_text, sizeof(p->guarded.status.failure_text), "%s",
-                       err->text);
-    }
-    (void)pthread_cond_broadcast(&p->changed); /* nobody gets an answer any more */
-    (void)pthread_mutex_unlock(&p->mutex);
-}
-
-int64_t partition_retry(struct partition *p, int64_t *retry_ms, const char *doing,
-                        const struct hf_err *err)
-{
-    *retry_ms = *retry_ms == 0 ? RETRY_MS_MIN : *retry_ms * 2;
-    if (*retry_ms > RETRY_MS_MAX)
-        *retry_ms = RETRY_MS_MAX;
-    hf_log(HF_LOG_WARN, "%s: %s: %s; again in %lld ms", p->target.name, doing, err->text,
-           (long long)*retry_ms);
-    return *retry_ms;
 }
 
 void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *target)
@@ -140,15 +45,15 @@ void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *tar
 static void hurry(struct partition *p)
 {
     (void)pthread_mutex_lock(&p->mutex);
-    const bool waits = p->guarded.phase != PHASE_FOLLOW && p->guarded.phase != PHASE_ENDED;
+    const enum partition_phase phase = p->guarded.phase;
 
-    if (waits)
+    if (phase != PHASE_FOLLOW && phase != PHASE_CAPTURED && phase != PHASE_ENDED)
         p->cancel = true;
-    if (p->guarded.stopping_since_us == 0)
-        p->guarded.stopping_since_us = hf_mono_us(p->env->clock);
     (void)pthread_mutex_unlock(&p->mutex);
-    if (waits)
+    if (phase != PHASE_ENDED) {
+        hf_job_wake(p->attach_job);
         hf_job_wake(p->capture_job);
+    }
 }
 
 /* Whether a stopped partition may still bring something to the store that it has captured. */
@@ -157,7 +62,8 @@ static bool is_draining(struct partition *p)
     const enum partition_phase phase = partition_phase(p);
     const bool has = phase == PHASE_FOLLOW || phase == PHASE_DETACHED || phase == PHASE_CAPTURED;
 
-    return has && partition_stopped_for_us(p) <= STOP_WAIT_US;
+    return has && partition_snapshot_step(p) == SNAPSHOT_NONE &&
+           partition_stalled_us(p) <= STOP_STALL_US;
 }
 
 static int64_t watch_stop(void *ctx)
@@ -203,19 +109,69 @@ static enum hf_code outcome(struct hf_archiver *a, struct hf_err *err)
                               s->failure_text);
     }
     for (size_t i = 0; i < a->count; i++) {
-        if (a->partitions[i]->guarded.lost)
+        const struct partition *p = a->partitions[i];
+
+        if (p->guarded.lost)
             return hf_err_set(err, HF_DAMAGE,
                               "%s: the live database had lost commits that were archived; they are "
                               "still in the archive",
-                              a->partitions[i]->target.name);
+                              p->target.name);
+        if (p->guarded.status.breaks_count > 0)
+            return hf_err_set(err, HF_DAMAGE,
+                              "%s: the database or its log was replaced while it was followed; "
+                              "what was there afterwards is archived as a catch-up",
+                              p->target.name);
     }
     return HF_OK;
+}
+
+/* The loops of a run. One for attach, as what it does may take hours; one for captures, none of
+ * which takes long; one for what waits for the store. */
+struct loops {
+    struct hf_loop *attach;
+    struct hf_loop *capture;
+    struct hf_loop *upload;
+};
+
+static void add_jobs(const struct loops *l, struct partition *p)
+{
+    p->attach_job = hf_loop_add(l->attach, partition_attach, p);
+    p->capture_job = hf_loop_add(l->capture, partition_capture, p);
+    p->upload_job = hf_loop_add(l->upload, partition_upload, p);
+}
+
+static void run_loops(struct hf_archiver *a)
+{
+    const struct loops l = {
+        .attach = hf_loop_new(threads_for(a->count, ATTACH_THREADS_MAX)),
+        .capture = hf_loop_new(threads_for(a->count, CAPTURE_THREADS_MAX) + 1),
+        .upload = hf_loop_new(threads_for(a->count, UPLOAD_THREADS_MAX)),
+    };
+    pthread_t attaching;
+    pthread_t uploading;
+
+    for (size_t i = 0; i < a->count; i++)
+        add_jobs(&l, a->partitions[i]);
+    (void)hf_loop_add(l.capture, watch_stop, a);
+    hf_assert(pthread_create(&attaching, NULL, run_loop, l.attach) == 0);
+    hf_assert(pthread_create(&uploading, NULL, run_loop, l.upload) == 0);
+    hf_loop_run(l.capture);
+    (void)pthread_join(attaching, NULL);
+    (void)pthread_join(uploading, NULL);
+    for (size_t i = 0; i < a->count; i++) {
+        struct partition *p = a->partitions[i];
+
+        partition_stop(p, PHASE_ENDED);
+        p->attach_job = p->capture_job = p->upload_job = NULL;
+    }
+    hf_loop_free(l.attach);
+    hf_loop_free(l.capture);
+    hf_loop_free(l.upload);
 }
 
 enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err)
 {
     struct hf_control_server *server = NULL;
-    pthread_t uploads;
 
     if (a->count == 0)
         return hf_err_set(err, HF_USAGE, "there is no database to archive");
@@ -223,26 +179,14 @@ enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *er
 
     if (rc != HF_OK)
         return rc;
-    struct hf_loop *capture = hf_loop_new(threads_for(a->count, CAPTURE_THREADS_MAX) + 1);
-    struct hf_loop *upload = hf_loop_new(threads_for(a->count, UPLOAD_THREADS_MAX));
-
     for (size_t i = 0; i < a->count; i++) {
-        struct partition *p = a->partitions[i];
-
-        p->once = once;
-        p->server = server;
-        p->upload_job = hf_loop_add(upload, partition_upload, p);
-        p->capture_job = hf_loop_add(capture, partition_capture, p);
+        a->partitions[i]->once = once;
+        a->partitions[i]->server = server;
+        a->partitions[i]->snapshot_slots = &a->snapshot_slots;
     }
-    (void)hf_loop_add(capture, watch_stop, a);
-    hf_assert(pthread_create(&uploads, NULL, run_loop, upload) == 0);
-    hf_loop_run(capture);
-    (void)pthread_join(uploads, NULL);
-    for (size_t i = 0; i < a->count; i++)
-        partition_stop(a->partitions[i], PHASE_ENDED);
+    a->snapshot_slots = SNAPSHOTS_MAX;
+    run_loops(a);
     hf_control_server_free(server);
-    hf_loop_free(capture);
-    hf_loop_free(upload);
     return outcome(a, err);
 }
 

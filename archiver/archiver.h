@@ -21,8 +21,8 @@ struct hf_archiver_env {
     struct hf_pool *pool;
     hf_stop_flag *stop;
     hf_stop_flag *cut; /* set by the archiver to end what still waits for the stores: after a stop,
-                          when nobody has anything left to bring there, or after 20 s. The flag that
-                          the targets' stores were opened with; or NULL */
+                          when nobody has anything left to bring there, or after 10 s without
+                          progress. The flag that the targets' stores were opened with; or NULL */
 };
 
 struct hf_archiver_target {
@@ -53,6 +53,8 @@ struct hf_archiver_status {
     uint64_t uploaded_bytes; /* by this process */
     bool caught_up;          /* all commits seen are captured and archived */
     bool resting;
+    unsigned
+        breaks_count;     /* how often continuity broke while it was followed: replaced, log lost */
     enum hf_code failure; /* what the partition stopped with; HF_OK while it runs */
     char failure_text[HF_ERR_TEXT_MAX];
 };
@@ -68,7 +70,9 @@ void hf_archiver_add(struct hf_archiver *a, const struct hf_archiver_target *tar
  * attached are archived. Leaves the databases and their logs as they are.
  * HF_OK        stopped as asked; everything captured is archived.
  * HF_FENCED    a newer archiver owns an archive.
- * HF_DAMAGE    a live database had lost commits that were archived; it was caught up with.
+ * HF_HOLE      stopped without knowing that the last commits before the stop are archived.
+ * HF_DAMAGE    a live database had lost commits that were archived, or it or its log was replaced
+ *              while it was followed; it was caught up with.
  * any other    the first partition's failure; the others went on until stop or once ended.
  */
 enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err) HF_MUST_CHECK;

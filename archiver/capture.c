@@ -1,125 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * capture.c - the capture job of a partition: start, attach, follow, let go.
+ * capture.c - the capture job of a partition: it follows the log, from attach until it lets go.
  *
- * It never waits for the store once the first snapshot is there: what it makes goes to the spool.
+ * It never waits: neither for the store (what it makes goes to the spool) nor for anything that
+ * takes long, as every partition must hand over within 50 ms (rule 2). What breaks it off is put
+ * right by the attach job.
  */
 #include <inttypes.h>
 
 #include "archiver/partition.h"
-#include "base/check.h"
 #include "base/log.h"
 
-#define FULL_RETRY_MS 1000
+#define PACE_MS        50
+#define PACE_MS_MAX    1000
+#define FAILING_US_MAX 30000000 /* after failing for so long, it holds the log for nothing */
 
-static bool stopping(const struct partition *p)
+/* What leaves the phase begins with this: not while the snapshot's image is read. */
+static bool may_leave(struct partition *p)
 {
-    return p->env->stop != NULL && *p->env->stop;
+    return partition_snapshot_hold_back(p);
 }
 
-/* Nothing more will be captured: let the upload job finish. */
-static int64_t end_capture(struct partition *p)
-{
-    if (p->live != NULL)
-        p->live->ops->detach(p->live);
-    if (partition_phase(p) != PHASE_ENDED)
-        partition_set_phase(p, PHASE_CAPTURED);
-    hf_job_wake(p->upload_job);
-    return HF_JOB_ENDED;
-}
-
-static int64_t fail_capture(struct partition *p, const struct hf_err *err)
+static int64_t fail(struct partition *p, const struct hf_err *err)
 {
     if (!p->once)
         hf_log(HF_LOG_ERROR, "%s: capture has ended: %s", p->target.name, err->text);
     partition_fail(p, err);
-    return end_capture(p);
+    return partition_end_capture(p);
 }
 
-/* Worth waiting for, unless the caller wants one pass and an answer. */
-static bool may_pass(const struct partition *p, enum hf_code code)
-{
-    return !p->once && !stopping(p) &&
-           (hf_code_retryable(code) || code == HF_IO || code == HF_UNCERTAIN || code == HF_DENIED);
-}
-
-static int64_t wait_for_better(struct partition *p, const char *doing, const struct hf_err *err)
-{
-    p->waits_for = *err;
-    return partition_retry(p, &p->retry_ms, doing, err);
-}
-
-/* Stopped before the log was followed. What kept it from that is how it ends, if something did. */
-static int64_t end_unattached(struct partition *p)
-{
-    if (p->retry_ms > 0)
-        partition_fail(p, &p->waits_for);
-    return end_capture(p);
-}
-
-static int64_t start(struct partition *p)
-{
-    struct hf_err err;
-    const enum hf_code rc = partition_start(p, &err);
-
-    if (rc == HF_OK) {
-        p->retry_ms = 0;
-        partition_set_phase(p, PHASE_ATTACH);
-        hf_job_wake(p->upload_job);
-        return 0;
-    }
-    if (may_pass(p, rc))
-        return wait_for_better(p, "start", &err);
-    return fail_capture(p, &err);
-}
-
-static void report_lost(struct partition *p)
-{
-    hf_log(HF_LOG_ERROR,
-           "%s: the live database has lost commits that are in the archive (TXID %" PRIu64
-           " and perhaps before): a power cut with synchronous=NORMAL does that. The archive keeps "
-           "them; the database as it is now follows as a catch-up",
-           p->target.name, p->live->ops->state(p->live)->txid);
-    (void)pthread_mutex_lock(&p->mutex);
-    p->guarded.lost = true;
-    (void)pthread_mutex_unlock(&p->mutex);
-}
-
-static enum hf_code do_what_is_needed(struct partition *p, enum hf_live_need need,
-                                      struct hf_err *err)
-{
-    bool made = false;
-    enum hf_code rc = HF_OK;
-
-    if (need == HF_LIVE_SNAPSHOT) {
-        hf_log(HF_LOG_INFO, "%s: first snapshot", p->target.name);
-        rc = p->live->ops->snapshot(p->live, err);
-        if (rc == HF_OK)
-            rc = p->live->ops->give_snapshot(p->live, &p->taker, &p->cancel, err);
-        if (rc != HF_OK) {
-            struct hf_err ignored;
-
-            p->live->ops->detach(p->live);
-            (void)!p->live->ops->reset(p->live, &ignored);
-        }
-        if (rc == HF_OK)
-            hf_log(HF_LOG_INFO, "%s: snapshot is archived", p->target.name);
-    }
-    if (need == HF_LIVE_CATCH_UP && p->target.never_catch_up)
-        return hf_err_set(err, HF_CONFLICT,
-                          "the log does not prove that it continues where the archive ends");
-    if (need == HF_LIVE_CATCH_UP) {
-        hf_log(HF_LOG_INFO, "%s: the log does not prove continuity; comparing every page",
-               p->target.name);
-        rc = p->live->ops->catch_up(p->live, &p->taker, &made, err);
-        if (rc == HF_OK)
-            hf_log(HF_LOG_INFO, "%s: %s", p->target.name,
-                   made ? "what differed follows as a catch-up" : "nothing had changed");
-    }
-    return rc;
-}
-
-static void publish(struct partition *p, const struct hf_round *round)
+void partition_publish(struct partition *p, const struct hf_round *round)
 {
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.captured_txid = p->live->ops->state(p->live)->txid;
@@ -135,78 +45,6 @@ static void publish(struct partition *p, const struct hf_round *round)
         hf_job_wake(p->upload_job);
 }
 
-static int64_t attach(struct partition *p)
-{
-    enum hf_live_need need = HF_LIVE_FOLLOW;
-    bool lost = false;
-    struct hf_err err;
-    enum hf_code rc = p->live->ops->attach(p->live, &need, &lost, &err);
-
-    if (rc == HF_OK && lost)
-        report_lost(p);
-    if (rc == HF_OK) {
-        rc = do_what_is_needed(p, need, &err);
-        if (rc != HF_OK)
-            p->live->ops->detach(p->live);
-    }
-    if (rc == HF_OK) {
-        hf_log(HF_LOG_INFO, "%s: following the log behind TXID %" PRIu64, p->target.name,
-               p->live->ops->state(p->live)->txid);
-        p->retry_ms = 0;
-        publish(p, NULL);
-        partition_set_phase(p, PHASE_FOLLOW);
-        return 0;
-    }
-    /* Somebody else put TXID 1 first, or we did and cannot tell: look again from the start. */
-    if (need == HF_LIVE_SNAPSHOT && (rc == HF_CONFLICT || rc == HF_UNCERTAIN)) {
-        partition_stop(p, PHASE_START);
-        return RETRY_MS_MIN;
-    }
-    if (may_pass(p, rc))
-        return wait_for_better(p, "attach", &err);
-    return fail_capture(p, &err);
-}
-
-static bool disk_is_low(const struct partition *p, const char *path)
-{
-    uint64_t free_bytes = 0;
-    uint64_t total_bytes = 0;
-    struct hf_err ignored;
-
-    return hf_fs_space(p->env->fs, path, &free_bytes, &total_bytes, &ignored) == HF_OK &&
-           free_bytes < total_bytes / 100 * FREE_DISK_PERCENT;
-}
-
-static bool store_fails(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const bool fails = p->guarded.store_fails;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    return fails;
-}
-
-/* C8: never fill the application's disk because the store is down: neither by the spool nor by the
- * log that we hold. */
-static bool must_let_go(struct partition *p)
-{
-    if (spool_bytes(p->spool) > SPOOL_BYTES_MAX)
-        return true;
-    return store_fails(p) && (disk_is_low(p, p->state_dir) || disk_is_low(p, p->target.db_path));
-}
-
-static int64_t let_go(struct partition *p)
-{
-    hf_log(HF_LOG_ERROR,
-           "%s: the spool has %" PRIu64
-           " bytes that the store does not take, or its disk is full: capture lets go of the log; "
-           "restore points will be missing until that is mended, and are then caught up with",
-           p->target.name, spool_bytes(p->spool));
-    p->live->ops->detach(p->live);
-    partition_set_phase(p, PHASE_DETACHED);
-    return FULL_RETRY_MS;
-}
-
 static bool take_question(struct partition *p, struct hf_position *ret)
 {
     (void)pthread_mutex_lock(&p->mutex);
@@ -218,14 +56,127 @@ static bool take_question(struct partition *p, struct hf_position *ret)
     return asked;
 }
 
-/* Local state or the log is damaged: once, begin again from the archive and catch up. */
+/* Local state or the log is damaged: begin again from the archive and catch up. */
 static int64_t renew(struct partition *p, const struct hf_err *err)
 {
     hf_log(HF_LOG_ERROR, "%s: %s; starting again from the archive", p->target.name, err->text);
     p->renewed = true;
     p->distrust = true;
-    partition_stop(p, PHASE_START);
-    return 0;
+    p->live->ops->detach(p->live);
+    partition_set_phase(p, PHASE_RESTART);
+    return HF_JOB_WHEN_WOKEN;
+}
+
+/* Rule 3: alarm, then catch up with what stands there now. */
+static int64_t catch_up_after_break(struct partition *p, const struct hf_err *err)
+{
+    hf_log(HF_LOG_ERROR,
+           "%s: %s. What was committed since TXID %" PRIu64
+           " may have no restore points; the database that is there now follows as a catch-up",
+           p->target.name, err->text, p->live->ops->state(p->live)->txid);
+    (void)pthread_mutex_lock(&p->mutex);
+    p->guarded.status.breaks_count++;
+    (void)pthread_mutex_unlock(&p->mutex);
+    p->live->ops->detach(p->live);
+    /* Without TXID 1 there is nothing that a catch-up could follow. */
+    partition_set_phase(p,
+                        partition_snapshot_step(p) == SNAPSHOT_NONE ? PHASE_ATTACH : PHASE_RESTART);
+    return HF_JOB_WHEN_WOKEN;
+}
+
+/* The round had no effect, and nothing was handed over: soon again, or not at all. */
+static int64_t try_again(struct partition *p, const struct hf_err *err)
+{
+    const int64_t now_us = hf_mono_us(p->env->clock);
+
+    if (p->failing_us == 0) {
+        p->failing_us = now_us;
+        hf_log(HF_LOG_WARN, "%s: capture: %s; trying again", p->target.name, err->text);
+    }
+    if (now_us - p->failing_us > FAILING_US_MAX && may_leave(p)) {
+        p->failing_us = 0;
+        p->retry_ms = 0;
+        return partition_let_go(p, err->text);
+    }
+    p->retry_ms = p->retry_ms == 0 ? PACE_MS : p->retry_ms * 2;
+    if (p->retry_ms > PACE_MS_MAX)
+        p->retry_ms = PACE_MS_MAX;
+    return p->retry_ms;
+}
+
+static int64_t judge_failure(struct partition *p, const struct hf_err *err)
+{
+    const enum hf_code code = err->code;
+
+    if (!p->once && !partition_stopping(p) && code != HF_CONFLICT && code != HF_DAMAGE &&
+        code != HF_FULL)
+        return try_again(p, err);
+    if (!may_leave(p))
+        return PACE_MS;
+    if (p->once)
+        return fail(p, err);
+    if (partition_stopping(p)) {
+        partition_fail_unknown(p, err);
+        return partition_end_capture(p);
+    }
+    if (code == HF_CONFLICT)
+        return p->target.never_catch_up ? fail(p, err) : catch_up_after_break(p, err);
+    if (code == HF_DAMAGE)
+        return p->renewed ? fail(p, err) : renew(p, err);
+    return partition_let_go(p, err->text);
+}
+
+/* A segment that was made while following is archived: whatever it was, it has passed. */
+static void note_sound(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool sound = p->guarded.status.archived_txid > p->sound_txid;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    if (!sound)
+        return;
+    p->renewed = false;
+    p->let_go_ms = 0;
+}
+
+/* Everything is captured that was committed before the stop, or nothing more can be. */
+static int64_t stop(struct partition *p, const struct hf_round *round)
+{
+    const bool stalled = partition_stalled_us(p) > STOP_STALL_US;
+    struct hf_err err;
+
+    if (!may_leave(p))
+        return PACE_MS;
+    if (partition_snapshot_step(p) != SNAPSHOT_NONE) {
+        (void)hf_err_set(&err, HF_CANCELED, "stopped before the first snapshot was archived");
+        partition_fail(p, &err);
+        return partition_end_capture(p);
+    }
+    if (!round->current && !stalled)
+        return round->wait_ms;
+    if (!round->current)
+        partition_fail_unknown(p, NULL);
+    return partition_end_capture(p);
+}
+
+/* `stopped` is from before the round: one that a stop came into may have looked too early. */
+static int64_t judge_round(struct partition *p, const struct hf_round *round, bool stopped)
+{
+    const bool snapshot = partition_snapshot_step(p) != SNAPSHOT_NONE;
+    const char *why = NULL;
+
+    if (round->segments_count > 0)
+        partition_note_progress(p);
+    if (stopped)
+        return stop(p, round);
+    if (p->once && round->current && !snapshot)
+        return partition_end_capture(p);
+    why = partition_must_let_go(p, round->log_bytes);
+    if (why != NULL)
+        return may_leave(p) ? partition_let_go(p, why) : PACE_MS;
+    if (snapshot)
+        partition_snapshot_resume(p);
+    return round->wait_ms;
 }
 
 static int64_t follow(struct partition *p)
@@ -233,7 +184,8 @@ static int64_t follow(struct partition *p)
     struct hf_position until;
     const bool asked = take_question(p, &until);
     const int64_t now_us = hf_mono_us(p->env->clock);
-    const bool last = p->once || stopping(p);
+    const bool stopped = partition_stopping(p);
+    const bool last = stopped || (p->once && partition_snapshot_step(p) == SNAPSHOT_NONE);
     struct hf_round round = {
         .cut = last || now_us - p->cut_us >= p->target.capture_ms * 1000,
         .until = asked ? &until : NULL,
@@ -241,38 +193,17 @@ static int64_t follow(struct partition *p)
     struct hf_err err;
     const enum hf_code rc = p->live->ops->round(p->live, &round, &p->taker, &err);
 
-    if (rc == HF_CONFLICT)
-        return fail_capture(p, &err);
-    publish(p, rc == HF_OK ? &round : NULL);
+    partition_publish(p, rc == HF_OK ? &round : NULL);
     if (asked)
         partition_settle_question(p, rc == HF_OK && round.looked);
-    if (rc != HF_OK) {
-        if (rc == HF_DAMAGE && !p->renewed)
-            return renew(p, &err);
-        if (last || rc == HF_DAMAGE)
-            return fail_capture(p, &err);
-        if (rc == HF_FULL)
-            return let_go(p);
-        return partition_retry(p, &p->retry_ms, "capture", &err);
-    }
+    if (rc != HF_OK)
+        return judge_failure(p, &err);
     p->retry_ms = 0;
+    p->failing_us = 0;
     if (round.segments_count > 0)
         p->cut_us = now_us;
-    if (last && round.current)
-        return end_capture(p);
-    if (must_let_go(p))
-        return let_go(p);
-    return round.wait_ms;
-}
-
-static bool take_rival(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const bool rival = p->guarded.rival;
-
-    p->guarded.rival = false;
-    (void)pthread_mutex_unlock(&p->mutex);
-    return rival;
+    note_sound(p);
+    return judge_round(p, &round, stopped);
 }
 
 int64_t partition_capture(void *ctx)
@@ -280,32 +211,9 @@ int64_t partition_capture(void *ctx)
     struct partition *p = ctx;
     const enum partition_phase phase = partition_phase(p);
 
-    if (phase == PHASE_ENDED)
-        return end_capture(p);
-    if (take_rival(p)) {
-        p->distrust = true;
-        partition_stop(p, PHASE_START);
-        return RETRY_MS_MIN; /* the other one may still be at it, until it looks at the owner */
-    }
-    if (stopping(p) && (phase == PHASE_START || phase == PHASE_ATTACH))
-        return end_unattached(p);
-    if (stopping(p) && phase != PHASE_FOLLOW)
-        return end_capture(p);
-    switch (phase) {
-    case PHASE_START:
-        return start(p);
-    case PHASE_ATTACH:
-        return attach(p);
-    case PHASE_FOLLOW:
-        return follow(p);
-    case PHASE_DETACHED:
-        if (spool_first(p->spool) != 0)
-            return FULL_RETRY_MS;
-        partition_set_phase(p, PHASE_ATTACH);
-        return 0;
-    case PHASE_CAPTURED:
-    case PHASE_ENDED:
-        break;
-    }
-    return end_capture(p);
+    if (phase == PHASE_CAPTURED || phase == PHASE_ENDED)
+        return HF_JOB_ENDED;
+    if (phase != PHASE_FOLLOW || partition_obey(p))
+        return HF_JOB_WHEN_WOKEN;
+    return follow(p);
 }

@@ -3,7 +3,8 @@
  * confirmed.c - `confirmed` in the folder of local state: one number as text.
  *
  * It tells an archive that lost its newest objects from local state that a power cut left ahead of
- * the archive: in the second case this number is not ahead.
+ * the archive, or whose first snapshot never arrived there: then this number is not ahead, or there
+ * is none.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,10 @@ void partition_set_confirmed(struct partition *p, uint64_t txid)
 
     if (rc == HF_OK)
         rc = hf_file_write(f, 0, hf_slice(text, (size_t)len), &err);
+    if (rc == HF_OK && txid == 1)
+        rc = hf_file_sync(f, &err);
+    if (rc == HF_OK && txid == 1)
+        rc = hf_fs_sync_dir(p->env->fs, p->state_dir, &err);
     if (rc != HF_OK)
         hf_log(HF_LOG_DEBUG, "%s: %s", p->target.name, err.text);
 }

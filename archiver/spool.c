@@ -10,8 +10,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-#define SEGMENT_BYTES_MAX (UINT64_C(1) << 40)
-#define NAME_DIGITS       16
+#define NAME_DIGITS 16
 
 struct item {
     uint64_t txid;
@@ -186,30 +185,47 @@ uint64_t spool_bytes(struct spool *s)
     return bytes;
 }
 
-enum hf_code spool_read(struct spool *s, uint64_t txid, struct hf_buf *ret, struct hf_err *err)
-{
-    HF_AUTO_FREE char *path = path_of(s, txid);
-
-    return hf_fs_read_all(s->fs, path, SEGMENT_BYTES_MAX, ret, err);
-}
-
 static enum hf_code source_read(struct hf_source *s, uint64_t offset, size_t len,
                                 struct hf_buf *ret, struct hf_err *err)
 {
     const struct spool_source *sp = (const struct spool_source *)s;
+    size_t got = 0;
+    const enum hf_code rc =
+        hf_file_read(sp->file, offset, hf_buf_reserve(ret, len), len, &got, err);
 
-    if (offset > sp->bytes.len || len > sp->bytes.len - offset)
-        return hf_err_set(err, HF_DAMAGE, "%s ends at byte %zu", s->name, sp->bytes.len);
-    hf_buf_append(ret, sp->bytes.ptr + offset, len);
+    if (rc != HF_OK)
+        return rc;
+    if (got < len)
+        return hf_err_set(err, HF_DAMAGE, "%s ends at byte %" PRIu64, s->name, offset + got);
+    ret->len += len;
     return HF_OK;
 }
 
-void spool_source_init(struct spool_source *s, struct hf_slice bytes)
+enum hf_code spool_source_open(struct spool *s, uint64_t txid, struct spool_source *ret,
+                               struct hf_err *err)
 {
-    *s = (struct spool_source){
-        .base = {.read = source_read, .size_bytes = bytes.len, .name = "segment in the spool"},
-        .bytes = bytes,
+    HF_AUTO_FREE char *path = path_of(s, txid);
+    HF_AUTO_FILE *file = NULL;
+    struct hf_stat st;
+    enum hf_code rc = hf_fs_open(s->fs, path, HF_OPEN_READ, 0, &file, err);
+
+    if (rc == HF_OK)
+        rc = hf_file_stat(file, &st, err);
+    if (rc != HF_OK)
+        return rc;
+    *ret = (struct spool_source){
+        .base = {.read = source_read, .size_bytes = st.size_bytes},
+        .file = hf_take_ptr(&file),
+        .path = hf_take_ptr(&path),
     };
+    ret->base.name = ret->path;
+    return HF_OK;
+}
+
+void spool_source_done(struct spool_source *s)
+{
+    hf_file_close(s->file);
+    hf_free(s->path);
 }
 
 /* Forget the first item at or behind `first`, if it is not behind `last`; its TXID, or 0. */

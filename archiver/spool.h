@@ -32,16 +32,17 @@ uint64_t spool_first(struct spool *s);
 uint64_t spool_last(struct spool *s);
 uint64_t spool_bytes(struct spool *s);
 
-/* Append the segment's bytes. HF_NOT_FOUND: it is not there. */
-enum hf_code spool_read(struct spool *s, uint64_t txid, struct hf_buf *ret,
-                        struct hf_err *err) HF_MUST_CHECK;
-
-/* A segment's bytes in memory, as a source for an engine. */
+/* A segment of the spool, read in ranges: it may be larger than memory. All zero is none. */
 struct spool_source {
     struct hf_source base; /* first, so that the pointers convert */
-    struct hf_slice bytes; /* borrowed */
+    struct hf_file *file;
+    char *path;
 };
-void spool_source_init(struct spool_source *s, struct hf_slice bytes);
+
+/* HF_NOT_FOUND: its file is not there. The caller ends with spool_source_done(). */
+enum hf_code spool_source_open(struct spool *s, uint64_t txid, struct spool_source *ret,
+                               struct hf_err *err) HF_MUST_CHECK;
+void spool_source_done(struct spool_source *s);
 
 /* Remove segments first .. last, where they are there. */
 enum hf_code spool_drop(struct spool *s, uint64_t first, uint64_t last,

@@ -46,18 +46,11 @@ static enum hf_code refuse_empty(const struct partition *p, uint64_t txid, struc
 }
 
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
-static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
+static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
-    struct hf_live_probe probe;
     char host[HF_HOST_MAX] = "";
-    enum hf_code rc = p->target.engine->live_probe(p->target.db_path, &probe, err);
+    enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
 
-    if (rc != HF_OK)
-        return rc;
-    if (probe.warning != NULL && !p->warned)
-        hf_log(p->once ? HF_LOG_DEBUG : HF_LOG_WARN, "%s: %s", p->target.name, probe.warning);
-    p->warned = true;
-    rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
     if (rc != HF_OK)
         return rc;
     if (!p->archive.has_format) {
@@ -74,13 +67,13 @@ static enum hf_code claim_archive(struct partition *p, struct hf_err *err)
                               "%s holds segments that another program wrote: holdfast can restore "
                               "and verify them, and archives only to a URL of its own",
                               p->target.url);
-        hf_format_init(&format, p->target.engine->name, probe.page_bytes, p->archive.layout,
+        hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout,
                        p->env->rand);
         rc = hf_format_create(&p->archive, &format, err);
         if (rc != HF_OK)
             return rc;
     }
-    rc = hf_format_check(&p->archive, p->target.engine->name, probe.page_bytes, err);
+    rc = hf_format_check(&p->archive, p->target.engine->name, page_bytes, err);
     if (rc != HF_OK)
         return rc;
     /* Starting again is no new claim: whoever claimed the archive meanwhile is the newer one. */
@@ -106,7 +99,7 @@ static enum hf_code open_live(struct partition *p, struct hf_err *err)
         .epoch = p->owner.epoch,
         .log_bytes_max = p->target.log_bytes_max > 0 ? p->target.log_bytes_max : LOG_BYTES_DEFAULT,
         .never_lock = p->target.never_lock,
-        .progress = p->target.progress,
+        .progress = &p->progress,
         .stop = &p->cancel,
     };
 
@@ -160,14 +153,11 @@ static enum hf_code check_root(struct partition *p, bool *ret_same, struct hf_er
 static enum hf_code adopt_from_spool(struct partition *p, struct hf_err *err)
 {
     while (spool_last(p->spool) > local_txid(p)) {
-        HF_AUTO_BUF bytes = {0};
-        struct spool_source source;
-        enum hf_code rc = spool_read(p->spool, local_txid(p) + 1, &bytes, err);
+        HF_CLEANUP(spool_source_done) struct spool_source source = {0};
+        enum hf_code rc = spool_source_open(p->spool, local_txid(p) + 1, &source, err);
 
-        if (rc != HF_OK)
-            return rc;
-        spool_source_init(&source, hf_buf_slice(&bytes));
-        rc = p->live->ops->adopt(p->live, &source.base, err);
+        if (rc == HF_OK)
+            rc = p->live->ops->adopt(p->live, &source.base, err);
         if (rc != HF_OK)
             return rc;
     }
@@ -197,13 +187,11 @@ static enum hf_code forget_digest(struct partition *p, struct hf_err *err)
 static bool spool_holds(struct partition *p, uint64_t first)
 {
     for (uint64_t txid = first; txid <= local_txid(p); txid++) {
-        HF_AUTO_BUF bytes = {0};
-        struct spool_source source;
+        HF_CLEANUP(spool_source_done) struct spool_source source = {0};
         struct hf_err ignored;
 
-        if (spool_read(p->spool, txid, &bytes, &ignored) != HF_OK)
+        if (spool_source_open(p->spool, txid, &source, &ignored) != HF_OK)
             return false;
-        spool_source_init(&source, hf_buf_slice(&bytes));
         if (p->target.engine->segment_check(&source.base, p->env->pool, &ignored) != HF_OK)
             return false;
     }
@@ -222,6 +210,8 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
         return rc;
     if (p->distrust)
         rc = throw_away(p, "another archiver's segments are in its place", err);
+    else if (head == 0 && local_txid(p) > 0)
+        rc = throw_away(p, "its first snapshot was never archived", err);
     else if (!same)
         rc = forget_digest(p, err); /* the spool is judged by what it is adopted onto */
     else if (local_txid(p) > head && !spool_holds(p, head + 1))
@@ -263,7 +253,7 @@ static enum hf_code check_tail(struct partition *p, uint64_t head, struct hf_err
 static enum hf_code reconcile(struct partition *p, struct hf_err *err)
 {
     HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-    const uint64_t known = local_txid(p);
+    const uint64_t confirmed = partition_confirmed(p);
     enum hf_code rc = hf_listing_head(&p->archive, 0, &head, err);
 
     if (rc != HF_OK)
@@ -274,8 +264,8 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
                           "): nothing that is added could be restored across it. See `holdfast "
                           "list`, and archive to a new URL",
                           p->target.url, head.head_txid, head.max_txid);
-    if (head.max_txid == 0 && known > 0 && spool_first(p->spool) != 1)
-        return refuse_empty(p, partition_confirmed(p), err);
+    if (head.max_txid == 0 && confirmed > 0)
+        return refuse_empty(p, confirmed, err);
     rc = check_tail(p, head.head_txid, err);
     if (rc == HF_OK)
         rc = agree(p, head.head_txid, err);
@@ -303,13 +293,14 @@ static enum hf_code list_as_member(struct partition *p, struct hf_err *err)
     return rc != HF_OK ? rc : hf_member_put(p->target.store, p->target.table, &m, err);
 }
 
-enum hf_code partition_start(struct partition *p, struct hf_err *err)
+enum hf_code partition_start(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
     HF_AUTO_FREE char *spool_dir = hf_strfmt("%s/spool", p->state_dir);
     enum hf_code rc = lock_state(p, err);
 
+    p->proof.is = false;
     if (rc == HF_OK)
-        rc = claim_archive(p, err);
+        rc = claim_archive(p, page_bytes, err);
     if (rc == HF_OK)
         rc = spool_open(p->env->fs, spool_dir, &p->spool, err);
     if (rc == HF_OK)
@@ -331,9 +322,9 @@ void partition_stop(struct partition *p, enum partition_phase phase)
     partition_set_phase(p, phase);
     hf_control_free(p->control);
     p->control = NULL;
-    hf_upload_free_ptr(&p->snapshot);
     if (p->live != NULL)
         p->live->ops->free(p->live);
+    partition_snapshot_forget(p);
     p->live = NULL;
     spool_free(p->spool);
     p->spool = NULL;

@@ -11,6 +11,7 @@
  * 4. A catch-up is put only after the record of it, so no gap goes unlisted.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "archive/catchups.h"
 #include "archive/plan.h"
@@ -19,12 +20,17 @@
 
 #define SEGMENTS_PER_RUN  16
 #define STOP_RETRY_MS_MAX 2000
+#define OWNER_LOOK_MS     5000                 /* a newer archiver is noticed after this */
+#define PUT_BYTES_MAX     (UINT64_C(64) << 20) /* larger ones go up in pieces, by an upload */
+#define PIECE_BYTES       (UINT64_C(8) << 20)
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
     p->upload_retry_ms = 0;
     p->upload_again_us = 0;
+    p->proof.head = info->max_txid;
     partition_set_confirmed(p, info->max_txid);
+    partition_note_taken(p);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = false;
     p->guarded.status.archived_txid = info->max_txid;
@@ -35,19 +41,84 @@ static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
-/* Invariant 3: what stands at the key is `body`, or what does it mean that it is not? */
-static enum hf_code judge_conflict(struct partition *p, const char *key, struct hf_slice body,
-                                   struct hf_err *err)
-{
-    HF_AUTO_BUF there = {0};
-    struct hf_seg_info info;
-    enum hf_code rc = hf_store_get(p->target.store, key, 0, 0, &there, NULL, err);
+/* ---- whose the archive is ------------------------------------------------------------------- */
 
-    if (rc != HF_OK)
-        return rc;
-    if (there.len == body.len && memcmp(there.ptr, body.ptr, body.len) == 0)
+static bool proof_is_fresh(const struct partition *p, uint64_t head)
+{
+    const int64_t wall_ms = hf_now_ms(p->env->clock) - p->proof.wall_ms;
+    const int64_t mono_us = hf_mono_us(p->env->clock) - p->proof.mono_us;
+
+    /* By both clocks: one may be set back, the other stands still while the machine sleeps. */
+    return p->proof.is && p->proof.head == head && wall_ms >= 0 && wall_ms < OWNER_LOOK_MS &&
+           mono_us < OWNER_LOOK_MS * INT64_C(1000);
+}
+
+/*
+ * Is the archive still ours? Asked right before anything is put behind `head`, unless it was so a
+ * few seconds ago; the age of an answer counts from before the question (tests/model/fencing.pml:
+ * PAUSE + DEADLINE < RETENTION). A conflict alone would not tell: an archiver that always puts the
+ * next TXID first never meets one, and the newer one, which then has to start again each time,
+ * would never get in.
+ */
+enum hf_code partition_prove_owner(struct partition *p, uint64_t head, struct hf_err *err)
+{
+    if (proof_is_fresh(p, head))
         return HF_OK;
-    rc = p->target.engine->codec->info(hf_buf_slice(&there), &info, err);
+    const struct partition_proof proof = {.is = true,
+                                          .head = head,
+                                          .wall_ms = hf_now_ms(p->env->clock),
+                                          .mono_us = hf_mono_us(p->env->clock)};
+    const enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
+
+    p->proof = proof;
+    p->proof.is = rc == HF_OK;
+    return rc;
+}
+
+/* ---- one segment ---------------------------------------------------------------------------- */
+
+/* A segment on its way from the spool to its key. */
+struct sending {
+    struct spool_source source;
+    struct hf_seg_info info;
+    char key[HF_KEY_MAX + 1];
+};
+
+static void sending_done(struct sending *s)
+{
+    spool_source_done(&s->source);
+}
+
+/* HF_CONFLICT: the spool's file is not what was written to it, or gone; nothing damaged is ever
+ * sent, and only starting again from the archive helps. */
+static enum hf_code open_sending(struct partition *p, uint64_t txid, struct sending *ret,
+                                 struct hf_err *err)
+{
+    const struct hf_segment segment = {.level = 0, .min_txid = txid, .max_txid = txid};
+    const struct hf_engine *e = p->target.engine;
+    struct hf_source *source = &ret->source.base;
+    HF_AUTO_BUF header = {0};
+    enum hf_code rc = spool_source_open(p->spool, txid, &ret->source, err);
+
+    if (rc == HF_OK)
+        rc = e->segment_check(source, p->env->pool, err);
+    if (rc == HF_OK)
+        rc = source->read(source, 0, e->codec->header_bytes, &header, err);
+    if (rc == HF_OK)
+        rc = e->codec->info(hf_buf_slice(&header), &ret->info, err);
+    if (rc == HF_DAMAGE || rc == HF_NOT_FOUND)
+        return hf_err_recode(err, HF_CONFLICT, "the spool of %s is damaged", p->state_dir);
+    hf_archive_segment_key(&p->archive, &segment, ret->key);
+    return rc;
+}
+
+/* What stands at the key is no segment of ours: whose is it, and what does that mean? */
+static enum hf_code judge_other(struct partition *p, const char *key, struct hf_slice header,
+                                struct hf_err *err)
+{
+    struct hf_seg_info info;
+    const enum hf_code rc = p->target.engine->codec->info(header, &info, err);
+
     if (rc != HF_OK)
         return hf_err_wrap(err, "%s", key);
     if (info.epoch > p->owner.epoch)
@@ -60,54 +131,95 @@ static enum hf_code judge_conflict(struct partition *p, const char *key, struct 
                       info.epoch);
 }
 
-static enum hf_code put_segment(struct partition *p, const char *key, struct hf_slice body,
-                                int64_t time_ms, struct hf_err *err)
+/* Invariant 3: what stands at the key is the segment, or what does it mean that it is not? */
+static enum hf_code judge_conflict(struct partition *p, struct sending *s, struct hf_err *err)
 {
+    struct hf_source *source = &s->source.base;
+
+    for (uint64_t at = 0; at == 0 || at < source->size_bytes; at += PIECE_BYTES) {
+        const uint64_t left = source->size_bytes - at;
+        const size_t len = left < PIECE_BYTES ? left : PIECE_BYTES;
+        HF_AUTO_BUF there = {0};
+        HF_AUTO_BUF here = {0};
+        struct hf_object object;
+        enum hf_code rc =
+            hf_store_get(p->target.store, s->key, at, PIECE_BYTES, &there, &object, err);
+
+        if (rc == HF_OK)
+            rc = source->read(source, at, len, &here, err);
+        if (rc != HF_OK)
+            return rc;
+        if (object.size_bytes == source->size_bytes && there.len == len &&
+            memcmp(there.ptr, here.ptr, len) == 0)
+            continue;
+        if (at == 0)
+            return judge_other(p, s->key, hf_buf_slice(&there), err);
+        return hf_err_set(err, HF_CONFLICT, "%s holds another segment that begins as ours", s->key);
+    }
+    return HF_OK;
+}
+
+static enum hf_code put_whole(struct partition *p, struct sending *s, const struct hf_put *put,
+                              struct hf_err *err)
+{
+    struct hf_source *source = &s->source.base;
+    HF_AUTO_BUF body = {0};
+    enum hf_code rc = source->read(source, 0, (size_t)source->size_bytes, &body, err);
+
+    if (rc == HF_OK)
+        rc = partition_prove_owner(p, s->info.min_txid - 1, err);
+    return rc != HF_OK ? rc
+                       : hf_store_put(p->target.store, s->key, hf_buf_slice(&body), put, NULL, err);
+}
+
+static enum hf_code write_piece(struct partition *p, struct sending *s, uint64_t at,
+                                struct hf_upload *upload, struct hf_err *err)
+{
+    struct hf_source *source = &s->source.base;
+    const uint64_t left = source->size_bytes - at;
+    HF_AUTO_BUF piece = {0};
+    enum hf_code rc =
+        source->read(source, at, left < PIECE_BYTES ? left : PIECE_BYTES, &piece, err);
+
+    if (rc == HF_OK)
+        rc = hf_upload_write(upload, hf_buf_slice(&piece), err);
+    if (rc == HF_OK)
+        partition_note_taken(p);
+    return rc;
+}
+
+/* What counts is the finish: only it makes the object. */
+static enum hf_code put_in_pieces(struct partition *p, struct sending *s, const struct hf_put *put,
+                                  struct hf_err *err)
+{
+    HF_CLEANUP(hf_upload_free_ptr) struct hf_upload *upload = NULL;
+    enum hf_code rc = partition_prove_owner(p, s->info.min_txid - 1, err);
+
+    if (rc == HF_OK)
+        rc = hf_upload_new(p->target.store, s->key, put, &upload, err);
+    for (uint64_t at = 0; rc == HF_OK && at < s->source.base.size_bytes; at += PIECE_BYTES)
+        rc = write_piece(p, s, at, upload, err);
+    if (rc == HF_OK)
+        rc = partition_prove_owner(p, s->info.min_txid - 1, err);
+    return rc == HF_OK ? hf_upload_finish(upload, NULL, err) : rc;
+}
+
+static enum hf_code put_segment(struct partition *p, struct sending *s, struct hf_err *err)
+{
+    const uint64_t bytes = s->source.base.size_bytes;
     const struct hf_put put = {
         .cond = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) != 0 ? HF_PUT_IF_ABSENT
                                                                           : HF_PUT_ALWAYS,
-        .timestamp_ms = time_ms,
+        .timestamp_ms = s->info.time_ms,
+        .size_hint = bytes,
     };
-    enum hf_code rc = hf_store_put(p->target.store, key, body, &put, NULL, err);
+    enum hf_code rc = bytes <= PUT_BYTES_MAX ? put_whole(p, s, &put, err)
+                                             : put_in_pieces(p, s, &put, err);
 
     if (rc == HF_CONFLICT || rc == HF_UNCERTAIN)
-        rc = judge_conflict(p, key, body, err);
+        rc = judge_conflict(p, s, err);
     if (rc == HF_NOT_FOUND) /* uncertain, and it did not happen */
         return hf_err_recode(err, HF_TRANSIENT, "not stored yet");
-    return rc;
-}
-
-/*
- * Is the archive still ours? Asked before the first segment and then every few seconds in which
- * there are any. A conflict alone would not tell: an archiver that always puts the next TXID first
- * never meets one, and the newer one, which then has to start again each time, would never get in.
- */
-static enum hf_code look_at_owner(struct partition *p, struct hf_err *err)
-{
-    const int64_t since_ms = hf_now_ms(p->env->clock) - p->owner_seen_ms;
-
-    if (p->owner_seen_ms != 0 && since_ms >= 0 && since_ms < OWNER_LOOK_MS)
-        return HF_OK;
-    const enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
-
-    if (rc == HF_OK)
-        p->owner_seen_ms = hf_now_ms(p->env->clock);
-    return rc;
-}
-
-/* HF_CONFLICT: the spool's file is not what was written to it; nothing damaged is ever sent. */
-static enum hf_code check_body(struct partition *p, struct hf_slice body, struct hf_seg_info *info,
-                               struct hf_err *err)
-{
-    struct spool_source source;
-    enum hf_code rc;
-
-    spool_source_init(&source, body);
-    rc = p->target.engine->segment_check(&source.base, p->env->pool, err);
-    if (rc == HF_OK)
-        rc = p->target.engine->codec->info(body, info, err);
-    if (rc == HF_DAMAGE)
-        return hf_err_recode(err, HF_CONFLICT, "the spool of %s is damaged", p->state_dir);
     return rc;
 }
 
@@ -143,59 +255,50 @@ static enum hf_code note_gap(struct partition *p, const struct hf_seg_info *info
     if (!info->catchup)
         return HF_OK;
     rc = time_archived(p, info->min_txid - 1, &from_ms, err);
+    if (rc == HF_OK)
+        rc = partition_prove_owner(p, info->min_txid - 1, err);
     return rc != HF_OK ? rc : hf_catchup_put(&p->archive, info, from_ms, err);
 }
 
 static enum hf_code upload_first(struct partition *p, struct hf_err *err)
 {
     const uint64_t txid = spool_first(p->spool);
-    const struct hf_segment segment = {.level = 0, .min_txid = txid, .max_txid = txid};
-    HF_AUTO_BUF body = {0};
-    struct hf_seg_info info;
-    char key[HF_KEY_MAX + 1];
-    enum hf_code rc = look_at_owner(p, err);
+    HF_CLEANUP(sending_done) struct sending s = {0};
+    enum hf_code rc = open_sending(p, txid, &s, err);
 
     if (rc == HF_OK)
-        rc = spool_read(p->spool, txid, &body, err);
+        rc = note_gap(p, &s.info, err);
     if (rc == HF_OK)
-        rc = check_body(p, hf_buf_slice(&body), &info, err);
-    if (rc == HF_OK)
-        rc = note_gap(p, &info, err);
-    if (rc != HF_OK)
-        return rc;
-    hf_archive_segment_key(&p->archive, &segment, key);
-    rc = put_segment(p, key, hf_buf_slice(&body), info.time_ms, err);
+        rc = put_segment(p, &s, err);
     if (rc != HF_OK)
         return rc;
     rc = spool_drop(p->spool, txid, txid, err);
-    confirm(p, &info, body.len);
+    confirm(p, &s.info, s.source.base.size_bytes);
     return rc;
 }
 
-/* Note until when the database was watched: hourly, and at the end. */
-static void touch_owner(struct partition *p, bool now)
+/* ---- the job -------------------------------------------------------------------------------- */
+
+/* Note until when the database was watched: hourly, and at the end. HF_FENCED, or HF_OK. */
+static enum hf_code touch_owner(struct partition *p, bool now, struct hf_err *err)
 {
     const int64_t now_ms = hf_now_ms(p->env->clock);
     const bool lease = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
     const int64_t every_ms = lease ? HF_OWNER_LEASE_MS / 3 : OWNER_TOUCH_MS;
-    struct hf_err err;
 
     if (!now && now_ms - p->touched_ms < every_ms)
-        return;
+        return HF_OK;
     p->touched_ms = now_ms;
     (void)pthread_mutex_lock(&p->mutex);
     p->owner.last_txid = p->guarded.status.archived_txid;
     (void)pthread_mutex_unlock(&p->mutex);
-    const enum hf_code rc = hf_owner_touch(&p->archive, &p->owner, now_ms, &err);
+    const enum hf_code rc = hf_owner_touch(&p->archive, &p->owner, now_ms, err);
 
-    if (rc == HF_FENCED) {
-        hf_log(HF_LOG_ERROR, "%s: %s", p->target.name, err.text);
-        partition_fail(p, &err);
-        partition_set_phase(p, PHASE_ENDED);
-    } else if (rc != HF_OK) {
-        hf_log(HF_LOG_WARN, "%s: could not note that the archiver is attached: %s", p->target.name,
-               err.text);
-    }
+    if (rc == HF_FENCED || rc == HF_OK)
+        return rc;
+    hf_log(HF_LOG_WARN, "%s: could not note that the archiver is attached: %s", p->target.name,
+           err->text);
+    return HF_OK;
 }
 
 static int64_t end_upload(struct partition *p)
@@ -204,42 +307,67 @@ static int64_t end_upload(struct partition *p)
     return HF_JOB_ENDED;
 }
 
+/* Nothing that is tried again could help: end, or have the job end it that the phase belongs to. */
+static int64_t give_up(struct partition *p, const struct hf_err *err)
+{
+    partition_fail(p, err);
+    if (partition_phase(p) == PHASE_CAPTURED)
+        return end_upload(p);
+    hf_log(HF_LOG_ERROR, "%s: %s", p->target.name, err->text);
+    partition_ask(p, REQUEST_END);
+    return HF_JOB_WHEN_WOKEN;
+}
+
+static int64_t stop_with_spool(struct partition *p, struct hf_err *err)
+{
+    (void)hf_err_wrap(err,
+                      "segments from TXID %" PRIu64
+                      " on are not archived yet and wait in the "
+                      "spool for the next start",
+                      spool_first(p->spool));
+    partition_fail(p, err);
+    return end_upload(p);
+}
+
 static int64_t judge_failure(struct partition *p, struct hf_err *err)
 {
-    if (err->code == HF_FENCED) {
-        partition_fail(p, err);
-        hf_log(HF_LOG_ERROR, "%s: %s", p->target.name, err->text);
-        partition_set_phase(p, PHASE_ENDED);
-        hf_job_wake(p->capture_job);
-        return HF_JOB_ENDED;
-    }
-    if (err->code == HF_CONFLICT && partition_phase(p) != PHASE_CAPTURED) {
+    const bool captured = partition_phase(p) == PHASE_CAPTURED;
+
+    if (err->code == HF_FENCED)
+        return give_up(p, err);
+    if (err->code == HF_CONFLICT && !captured) {
         hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
-        (void)pthread_mutex_lock(&p->mutex);
-        p->guarded.rival = true;
-        (void)pthread_mutex_unlock(&p->mutex);
-        hf_job_wake(p->capture_job);
+        partition_ask(p, REQUEST_RIVAL);
         return HF_JOB_WHEN_WOKEN;
     }
-    if ((p->once && partition_phase(p) == PHASE_CAPTURED) || err->code == HF_CANCELED ||
-        partition_stopped_for_us(p) > STOP_WAIT_US) {
-        (void)hf_err_wrap(err,
-                          "segments from TXID %" PRIu64
-                          " on are not archived yet and wait in "
-                          "the spool for the next start",
-                          spool_first(p->spool));
-        partition_fail(p, err);
-        return end_upload(p);
-    }
+    if (captured && (p->once || err->code == HF_CONFLICT || err->code == HF_CANCELED ||
+                     partition_stalled_us(p) > STOP_STALL_US))
+        return stop_with_spool(p, err);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = true;
     (void)pthread_mutex_unlock(&p->mutex);
     int64_t again_ms = partition_retry(p, &p->upload_retry_ms, "upload", err);
 
-    if (partition_stopped_for_us(p) > 0 && again_ms > STOP_RETRY_MS_MAX)
+    if (partition_stopping(p) && again_ms > STOP_RETRY_MS_MAX)
         again_ms = STOP_RETRY_MS_MAX;
     p->upload_again_us = hf_mono_us(p->env->clock) + again_ms * 1000;
     return again_ms;
+}
+
+static int64_t judge_snapshot_failure(struct partition *p, struct hf_err *err)
+{
+    hf_job_wake(p->capture_job);
+    if (err->code == HF_CANCELED)
+        return HF_JOB_WHEN_WOKEN;
+    if (p->once)
+        return give_up(p, err);
+    /* Somebody else put TXID 1 first, or we did and cannot tell: look again from the start. */
+    if (err->code == HF_CONFLICT || err->code == HF_UNCERTAIN) {
+        hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
+        partition_ask(p, REQUEST_RESTART);
+        return HF_JOB_WHEN_WOKEN;
+    }
+    return judge_failure(p, err);
 }
 
 static int64_t run(struct partition *p)
@@ -249,19 +377,30 @@ static int64_t run(struct partition *p)
 
     if (phase == PHASE_ENDED)
         return HF_JOB_ENDED;
-    if (phase == PHASE_START)
+    if (phase == PHASE_START || phase == PHASE_RESTART)
         return HF_JOB_WHEN_WOKEN;
     if (p->spool == NULL)
         return end_upload(p); /* never started */
+    if (phase != PHASE_CAPTURED && partition_is_asked(p))
+        return HF_JOB_WHEN_WOKEN;
     const int64_t wait_us = p->upload_again_us - hf_mono_us(p->env->clock);
 
     if (wait_us > 0 && phase != PHASE_CAPTURED)
         return wait_us / 1000 + 1; /* woken by a new segment, while an older one must wait */
+    if (partition_snapshot_step(p) != SNAPSHOT_NONE) {
+        if (phase == PHASE_CAPTURED) { /* nothing can be put before it */
+            partition_snapshot_forget(p);
+            return end_upload(p);
+        }
+        if (partition_snapshot_give(p, &err) != HF_OK)
+            return judge_snapshot_failure(p, &err);
+    }
     for (int i = 0; i < SEGMENTS_PER_RUN && spool_first(p->spool) != 0; i++) {
         if (upload_first(p, &err) != HF_OK)
             return judge_failure(p, &err);
     }
-    touch_owner(p, phase == PHASE_CAPTURED && spool_first(p->spool) == 0);
+    if (touch_owner(p, phase == PHASE_CAPTURED && spool_first(p->spool) == 0, &err) != HF_OK)
+        return give_up(p, &err);
     if (spool_first(p->spool) != 0)
         return 0;
     if (phase == PHASE_CAPTURED)

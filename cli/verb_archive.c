@@ -85,6 +85,7 @@ static void set_status(const struct hf_session *s, json_t *object,
     hf_out_set_number(object, "log_bytes", st->log_bytes);
     hf_out_set_number(object, "spool_bytes", st->spool_bytes);
     hf_out_set_bool(object, "caught_up", st->caught_up);
+    hf_out_set_number(object, "breaks_count", st->breaks_count);
 }
 
 /* Print all rows; failures of single partitions are told where there are several. */

@@ -22,6 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 
 #define BACKLOG          16
 #define QUESTION_WAIT_MS 1000
@@ -70,14 +71,17 @@ static void close_fd(int fd)
         (void)close(fd);
 }
 
-/* Read up to '\n' within ms_max a piece; false if none came. */
+/* Read up to '\n'; false if none came within ms_max, however many pieces did. */
 static bool read_line(int fd, int64_t ms_max, struct hf_buf *ret)
 {
+    const int64_t until_us = hf_mono_us(hf_clock_system()) + ms_max * 1000;
+
     while (ret->len < HF_CONTROL_LINE_MAX) {
+        const int64_t left_us = until_us - hf_mono_us(hf_clock_system());
         struct pollfd p = {.fd = fd, .events = POLLIN};
         uint8_t *to = hf_buf_reserve(ret, HF_CONTROL_LINE_MAX);
 
-        if (poll(&p, 1, (int)ms_max) <= 0)
+        if (left_us <= 0 || poll(&p, 1, (int)((left_us + 999) / 1000)) <= 0)
             return false;
         const ssize_t n = recv(fd, to, HF_CONTROL_LINE_MAX - ret->len, 0);
 

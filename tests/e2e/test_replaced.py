@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the archiver follows is replaced or deleted under it.
 
-Goal:   it says so, ends with status 3, and leaves an archive that can be restored to what it had
-        seen; a new start catches up with the database that stands there now. An archive that was
-        deleted is an error, never silently begun again.
+Goal:   it says so, keeps what it had seen, catches up with the database that stands there now or
+        comes later, and ends with status 1; other databases are not disturbed. --once ends. An
+        archive that was deleted is an error, never silently begun again.
 Method: rename, unlink and copy, as deployments and people do it.
 """
 import os
@@ -25,22 +25,30 @@ class Replaced(lib.Case):
     def companions(self):
         return [self.db, f"{self.db}-wal", f"{self.db}-shm"]
 
-    def assert_ends_and_is_restorable(self):
-        said = self.archiver.wait_end(3)
-        self.assertRegex(said, "replaced|moved|deleted|no such|another", said)
-        self.assertIn(self.db, said)
-        self.assertEqual(lib.image(self.restore()), self.seen, "the archive has what it had seen")
+    def assert_alarm(self):
+        """It has noticed, and what it had seen stays restorable."""
+        said = self.archiver.wait_log("replaced|moved|deleted|no such|another")
+        self.assertIn(self.db, said.string)
+        self.before = self.level0_of_seen()
         self.assert_whole()
 
-    def assert_restart_catches_up(self):
-        before = self.head()
-        archiver = self.start_archiver()
-        self.wait_archived(archiver)
-        archiver.stop()
-        self.assertGreater(self.head(), before)
+    def level0_of_seen(self):
+        """The TXID at which the archive has what was seen."""
+        for txid in range(self.head(), 0, -1):
+            if lib.image(self.restore("--txid", str(txid))) == self.seen:
+                return txid
+        return self.fail("no TXID has what was seen")
+
+    def assert_catches_up(self):
+        """Without a new start."""
+        lib.sql(self.db, "CREATE TABLE later(v)")
+        self.wait_archived(self.archiver)
+        said = self.archiver.stop(expect=1)
+        self.assertRegex(said, "replaced while it was followed")
+        self.assertGreater(self.head(), self.before)
         self.assert_whole()
         self.assert_restores_to_live()
-        self.assertEqual(lib.image(self.restore("--txid", str(before))), self.seen)
+        self.assertEqual(lib.image(self.restore("--txid", str(self.before))), self.seen)
 
     def test_a_database_that_another_one_was_renamed_over(self):
         self.create(self.path("new.db"))
@@ -48,39 +56,63 @@ class Replaced(lib.Case):
         for name in self.companions()[1:]:
             os.unlink(name)
         os.rename(self.path("new.db"), self.db)
-        self.assert_ends_and_is_restorable()
-        self.assert_restart_catches_up()
+        self.assert_alarm()
+        self.assert_catches_up()
 
     def test_a_database_that_was_deleted(self):
         for name in self.companions():
             os.unlink(name)
-        self.assert_ends_and_is_restorable()
+        self.assert_alarm()
+        self.archiver.wait_log("No such file")
+        said = self.archiver.stop(expect=1)
+        self.assertRegex(said, r"from TXID \d+ on, nothing is known to be archived: .*No such")
+        self.assertEqual(said.count("error"), 2, "the break, and what it waits for, once")
+        self.assertEqual(lib.image(self.restore()), self.seen)
         done = self.archive_once(expect=2)
         self.assertRegex(done.err, "no such database")
 
     def test_a_database_that_was_deleted_and_restored_in_its_place(self):
         for name in self.companions():
             os.unlink(name)
-        self.assert_ends_and_is_restorable()
-        self.restore(out=self.db)
-        lib.sql(self.db, "CREATE TABLE afterwards(v)")
-        self.assert_restart_catches_up()
+        self.assert_alarm()
+        self.archiver.wait_log("No such file")
+        self.restore(out=self.path("aside.db"))
+        lib.sql(self.path("aside.db"), "PRAGMA journal_mode=wal")
+        lib.sql(self.path("aside.db"), "CREATE TABLE afterwards(v)")
+        os.rename(self.path("aside.db"), self.db)
+        self.assert_catches_up()
+
+    def test_a_database_that_is_not_in_wal_mode_is_waited_for_and_the_others_go_on(self):
+        self.archiver.stop()
+        lib.sql(self.db, "PRAGMA journal_mode=delete")
+        self.create(self.path("other.db"))
+        config = self.path("holdfast.yaml")
+        with open(config, "w") as f:
+            f.write(f"store: file://{self.path('store-2')}\ntables:\n  - name: t\n"
+                    f"    partitions: {self.folder}/*.db\n")
+        self.archiver = lib.Archiver(self.folder, [self.holdfast, "archive", "-c", config])
+        self.processes.append(self.archiver)
+        self.archiver.wait_log("other.*following the log")
+        self.archiver.wait_log("app.*WAL.*again in")
+        lib.sql(self.db, "PRAGMA journal_mode=wal")
+        self.archiver.wait_log("app.*following the log")
+        self.archiver.stop()
 
     def test_a_database_that_was_moved_away_and_copied_back(self):
         os.rename(self.db, self.path("aside.db"))
         shutil.copy(self.path("aside.db"), self.db)
-        self.assert_ends_and_is_restorable()
+        self.assert_alarm()
         lib.sql(self.db, "CREATE TABLE afterwards(v)")
-        self.assert_restart_catches_up()
+        self.assert_catches_up()
 
     def test_a_log_that_was_deleted_under_everybody(self):
         lib.sql(self.db, "CREATE TABLE lost(v)")
         self.wait_archived(self.archiver)
         self.seen = lib.image(self.db)
         os.unlink(f"{self.db}-wal")
-        self.assert_ends_and_is_restorable()
+        self.assert_alarm()
         lib.sql(self.db, "CREATE TABLE afterwards(v)")
-        self.assert_restart_catches_up()
+        self.assert_catches_up()
 
     def test_a_database_of_another_page_size_needs_a_new_url(self):
         self.archiver.stop()

@@ -646,6 +646,7 @@ static enum hf_code mem_replica_open(const struct hf_replica_options *o, struct 
 struct mark {
     struct place place;
     uint64_t txid;
+    struct hf_root root;
 };
 
 struct mem_live {
@@ -805,7 +806,7 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
     }
     ledger_reset(&l->ledger);
     l->ledger = next;
-    l->marks[l->marks_count++ % MARKS_MAX] = (struct mark){*end, next.state.txid};
+    l->marks[l->marks_count++ % MARKS_MAX] = (struct mark){*end, next.state.txid, next.state.root};
     return ledger_save(&l->ledger, l->o.fs, l->state_path, err);
 }
 
@@ -938,6 +939,8 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
         return rc;
     round->segments_count = made;
     round->resting = l->ledger.place.index == log_count;
+    round->current = round->resting;
+    round->looked = true;
     round->log_bytes = log_count * l->db->page_bytes;
     round->wait_ms = round->resting ? WAIT_MS : 0;
     return HF_OK;
@@ -962,6 +965,23 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
         }
     }
     return hf_err_set(err, HF_NOT_FOUND, "no segment ended there");
+}
+
+static bool live_root_at(struct hf_live *base, uint64_t txid, struct hf_root *ret)
+{
+    struct mem_live *l = live_of(base);
+
+    if (txid == l->ledger.state.txid) {
+        *ret = l->ledger.state.root;
+        return txid > 0;
+    }
+    for (uint64_t i = 0; i < l->marks_count && i < MARKS_MAX; i++) {
+        if (l->marks[i].txid == txid) {
+            *ret = l->marks[i].root;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void live_detach(struct hf_live *base)
@@ -990,6 +1010,7 @@ static const struct hf_live_ops live_ops = {
     .catch_up = live_catch_up,
     .round = live_round,
     .find = live_find,
+    .root_at = live_root_at,
     .detach = live_detach,
     .free = live_free,
 };
@@ -1016,7 +1037,8 @@ static enum hf_code mem_live_open(const struct hf_live_options *o, struct hf_liv
         return rc;
     }
     if (l->ledger.has_place)
-        l->marks[l->marks_count++] = (struct mark){l->ledger.place, l->ledger.state.txid};
+        l->marks[l->marks_count++] =
+            (struct mark){l->ledger.place, l->ledger.state.txid, l->ledger.state.root};
     *ret = &l->base;
     return HF_OK;
 }
@@ -1028,7 +1050,7 @@ static enum hf_code mem_live_probe(const char *db_path, struct hf_live_probe *re
     const enum hf_code rc = need_db(db_path, &db, err);
 
     if (rc == HF_OK)
-        ret->page_bytes = db->page_bytes;
+        *ret = (struct hf_live_probe){.page_bytes = db->page_bytes};
     return rc;
 }
 
@@ -1200,6 +1222,16 @@ static enum hf_code mem_scan_open(const struct hf_scan_options *o, struct hf_sca
 
 /* ---- single facts ---------------------------------------------------------------------------- */
 
+static enum hf_code mem_segment_check(struct hf_source *segment, struct hf_pool *pool,
+                                      struct hf_err *err)
+{
+    HF_AUTO_BUF bytes = {0};
+    struct header h;
+
+    (void)pool;
+    return read_segment(segment, &bytes, &h, err);
+}
+
 static enum hf_code mem_segment_page(struct hf_source *segment, uint64_t seed, uint64_t page,
                                      struct hf_root *ret_hash, struct hf_err *err)
 {
@@ -1255,6 +1287,7 @@ const struct hf_engine *engine_mem(void)
         .live_prepare = mem_live_prepare,
         .live_open = mem_live_open,
         .scan_open = mem_scan_open,
+        .segment_check = mem_segment_check,
         .segment_page = mem_segment_page,
         .segment_end = mem_segment_end,
         .describe = mem_describe,

@@ -37,13 +37,20 @@ static void same_as_model(struct spool *s, const size_t *model)
     struct hf_err err;
 
     for (uint64_t txid = 1; txid <= TXIDS; txid++) {
+        HF_CLEANUP(spool_source_done) struct spool_source source = {0};
         HF_AUTO_BUF got = {0};
 
         if (model[txid] == 0) {
-            assert_int_equal(spool_read(s, txid, &got, &err), HF_NOT_FOUND);
+            assert_int_equal(spool_source_open(s, txid, &source, &err), HF_NOT_FOUND);
             continue;
         }
-        hf_must(spool_read(s, txid, &got, &err), &err);
+        hf_must(spool_source_open(s, txid, &source, &err), &err);
+        assert_int_equal(source.base.size_bytes, model[txid]);
+        hf_must(source.base.read(&source.base, 0, model[txid] / 3, &got, &err), &err);
+        hf_must(source.base.read(&source.base, model[txid] / 3, model[txid] - model[txid] / 3, &got,
+                                 &err),
+                &err);
+        assert_int_equal(source.base.read(&source.base, 1, model[txid], &got, &err), HF_DAMAGE);
         assert_int_equal(got.len, model[txid]);
         assert_int_equal(got.ptr[got.len - 1], txid & 0xff);
         first = first == 0 ? txid : first;

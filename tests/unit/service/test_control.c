@@ -8,7 +8,9 @@
  */
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/fixture.h"
@@ -175,6 +177,29 @@ static void many_ask_at_once(void **state)
     hf_control_free(control);
 }
 
+/* A byte now and then is no question, and holds a thread no longer than silence does. */
+static void a_question_that_never_ends_is_cut_off(void **state)
+{
+    const struct fixture *f = *state;
+    HF_AUTO_FREE char *a = folder_in(f->dir, "trickle");
+    HF_AUTO_FREE char *path = hf_strfmt("%s/socket", a);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct hf_control *control = NULL;
+    struct hf_err err;
+    int sent = 0;
+
+    hf_must(hf_control_new(f->server, a, echo, "a", &control, &err), &err);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    for (; sent < 200 && send(fd, "x", 1, MSG_NOSIGNAL) == 1; sent++)
+        hf_sleep_ms(hf_clock_system(), 50);
+    assert_in_range(sent, 1, 199);
+    (void)close(fd);
+    hf_control_free(control);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_that_comes_too_late_is_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_process_socket_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(many_ask_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_question_that_never_ends_is_cut_off, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,851 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_partition.c
+ *
+ * Goal: a partition goes through its phases as archiver/DESIGN.md says, whatever fails when: it
+ * lets go when it must and comes back, never ends with 0 while commits may be missing, and always
+ * ends when it is told to.
+ * Method: the three jobs are called by hand, one after the other, on a clock of the test, over the
+ * engine and the store in memory, whose requests can be made to fail; the state's folder is real.
+ */
+#include "archiver/partition.h"
+#include "lib/engine_mem.h"
+#include "lib/fixture.h"
+#include "lib/store_fault.h"
+#include "lib/store_mem.h"
+
+#define PAGE_BYTES       512
+#define LARGE_PAGE_BYTES 65536
+#define GIB              (UINT64_C(1) << 30)
+#define MIB              (UINT64_C(1) << 20)
+#define STEPS_MAX        200000
+
+/* A file system of which only the free space is told otherwise, and one file can be lost. */
+struct odd_fs {
+    struct hf_fs base; /* first, so that the pointers convert */
+    uint64_t free_bytes;
+};
+
+struct rig {
+    char *dir;
+    uint32_t page_bytes;
+    struct odd_fs fs;
+    struct hf_fs_ops fs_ops;
+    struct test_clock clock;
+    struct hf_rand rand;
+    hf_stop_flag stop;
+    _Atomic unsigned slots;
+    struct hf_pool *pool;
+    struct store_mem *mem;
+    struct store_fault *store;
+    struct mem_db *db;
+    char *db_path;
+    struct hf_archiver_env env;
+    struct hf_control_server *server;
+    struct hf_loop *loop; /* never run: its jobs are only woken */
+    struct partition *p;
+    struct hf_engine engine;
+    struct hf_live_ops live_ops;
+};
+
+static int64_t never(void *ctx)
+{
+    (void)ctx;
+    return HF_JOB_ENDED;
+}
+
+static enum hf_code tell_space(struct hf_fs *fs, const char *path, uint64_t *ret_free_bytes,
+                               uint64_t *ret_total_bytes, struct hf_err *err)
+{
+    (void)path;
+    (void)err;
+    *ret_free_bytes = ((struct odd_fs *)fs)->free_bytes;
+    *ret_total_bytes = UINT64_C(1) << 40;
+    return HF_OK;
+}
+
+static void start_partition(struct rig *r, bool once)
+{
+    const struct hf_archiver_target target = {
+        .engine = &r->engine,
+        .name = "db",
+        .db_path = r->db_path,
+        .store = &r->store->base,
+        .prefix = "a",
+        .url = "mem://a",
+        .state_root = r->dir,
+        .capture_ms = 1000,
+    };
+
+    r->p = partition_new(&r->env, &target);
+    r->p->once = once;
+    r->p->server = r->server;
+    r->p->snapshot_slots = &r->slots;
+    r->p->attach_job = hf_loop_add(r->loop, never, NULL);
+    r->p->capture_job = hf_loop_add(r->loop, never, NULL);
+    r->p->upload_job = hf_loop_add(r->loop, never, NULL);
+}
+
+static void write_page(struct rig *r, uint64_t page)
+{
+    HF_AUTO_BUF bytes = {0};
+
+    (void)memset(hf_buf_extend(&bytes, r->page_bytes), (int)hf_rand_below(&r->rand, 256),
+                 r->page_bytes);
+    mem_db_write(r->db, page, hf_buf_slice(&bytes));
+}
+
+static int set_up(void **state, uint32_t page_bytes)
+{
+    struct rig *r = hf_calloc(1, sizeof(*r));
+    struct hf_err err;
+
+    r->page_bytes = page_bytes;
+    r->slots = 1;
+    r->dir = test_tmp_new();
+    r->fs_ops = *hf_fs_system()->ops;
+    r->fs_ops.space = tell_space;
+    r->fs = (struct odd_fs){.base = {.ops = &r->fs_ops}, .free_bytes = UINT64_C(1) << 39};
+    test_clock_init(&r->clock, INT64_C(1700000000000000));
+    r->rand = hf_rand_seeded(7);
+    r->pool = hf_pool_new(0);
+    r->mem = store_mem_new(&r->clock.base);
+    r->store = store_fault_new(&r->mem->base);
+    r->db_path = hf_strfmt("%s/app.db", r->dir);
+    r->db = mem_db_new(r->db_path, page_bytes);
+    r->engine = *engine_mem();
+    r->env = (struct hf_archiver_env){.fs = &r->fs.base,
+                                      .clock = &r->clock.base,
+                                      .rand = &r->rand,
+                                      .pool = r->pool,
+                                      .stop = &r->stop};
+    hf_must(hf_control_server_new(&r->server, &err), &err);
+    r->loop = hf_loop_new(1);
+    for (uint64_t page = 1; page <= 4; page++)
+        write_page(r, page);
+    start_partition(r, false);
+    *state = r;
+    return 0;
+}
+
+static int setup(void **state)
+{
+    return set_up(state, PAGE_BYTES);
+}
+
+static int setup_large(void **state)
+{
+    return set_up(state, LARGE_PAGE_BYTES);
+}
+
+static void end_partition(struct rig *r)
+{
+    partition_stop(r->p, PHASE_ENDED);
+    partition_free(r->p);
+    r->p = NULL;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+
+    end_partition(r);
+    hf_loop_free(r->loop);
+    hf_control_server_free(r->server);
+    mem_db_free(r->db);
+    hf_store_free(&r->store->base);
+    hf_store_free(&r->mem->base);
+    hf_pool_free(r->pool);
+    test_tmp_remove(r->dir);
+    hf_free(r->db_path);
+    hf_free(r);
+    return 0;
+}
+
+/* ---- driving it ------------------------------------------------------------------------------ */
+
+/* Each job once, and 50 ms pass. */
+static void step(struct rig *r)
+{
+    (void)partition_attach(r->p);
+    (void)partition_capture(r->p);
+    (void)partition_upload(r->p);
+    test_clock_move(&r->clock, 50000);
+}
+
+static void until_phase(struct rig *r, enum partition_phase phase)
+{
+    for (int i = 0; partition_phase(r->p) != phase; i++) {
+        if (i == STEPS_MAX)
+            fail_msg("phase %d was not reached from %d", phase, partition_phase(r->p));
+        step(r);
+    }
+}
+
+static void for_seconds(struct rig *r, int seconds)
+{
+    for (int i = 0; i < seconds * 20; i++)
+        step(r);
+}
+
+static uint64_t archived(struct rig *r)
+{
+    return r->p->guarded.status.archived_txid;
+}
+
+/* A commit, archived. */
+static void until_archived(struct rig *r)
+{
+    write_page(r, 2);
+    for (int i = 0; i < STEPS_MAX; i++) {
+        step(r);
+        if (partition_phase(r->p) == PHASE_FOLLOW && r->p->guarded.status.caught_up)
+            return;
+    }
+    fail_msg("not archived");
+}
+
+/* Told to stop: it ends, within `seconds` of its clock, with this code. */
+static void must_end(struct rig *r, int seconds, enum hf_code code)
+{
+    r->stop = true;
+    for (int i = 0; i < seconds * 20 && partition_phase(r->p) != PHASE_ENDED; i++)
+        step(r);
+    assert_int_equal(partition_phase(r->p), PHASE_ENDED);
+    if (r->p->guarded.status.failure != code)
+        fail_msg("ended with %s: %s", hf_code_text(r->p->guarded.status.failure),
+                 r->p->guarded.status.failure_text);
+}
+
+static uint64_t odd_log_bytes;
+static enum hf_code (*true_round)(struct hf_live *, struct hf_round *, struct hf_taker *,
+                                  struct hf_err *);
+
+/* Rounds go to `round` instead of the engine's; NULL: to that again. */
+static void replace_round(struct rig *r, enum hf_code (*round)(struct hf_live *, struct hf_round *,
+                                                               struct hf_taker *, struct hf_err *))
+{
+    if (r->p->live->ops != &r->live_ops) {
+        r->live_ops = *r->p->live->ops;
+        true_round = r->live_ops.round;
+        r->p->live->ops = &r->live_ops;
+    }
+    r->live_ops.round = round != NULL ? round : true_round;
+}
+
+static void break_store(struct rig *r)
+{
+    store_fault_arm(r->store, (struct store_fault_plan){.fail_at = 1, .from_then_on = true});
+}
+
+static enum hf_code failing_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
+                                  struct hf_err *err)
+{
+    (void)l;
+    (void)round;
+    (void)t;
+    return hf_err_set(err, HF_IO, "the log cannot be read");
+}
+
+static enum hf_code damaged_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
+                                  struct hf_err *err)
+{
+    (void)l;
+    (void)round;
+    (void)t;
+    return hf_err_set(err, HF_DAMAGE, "the log is damaged");
+}
+
+/* As if somebody held the checkpoint lock for ever. */
+static enum hf_code hindered_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
+                                   struct hf_err *err)
+{
+    (void)l;
+    (void)t;
+    (void)err;
+    round->wait_ms = 5;
+    round->current = false;
+    return HF_OK;
+}
+
+static enum hf_code round_with_large_log(struct hf_live *l, struct hf_round *round,
+                                         struct hf_taker *t, struct hf_err *err)
+{
+    const enum hf_code rc = true_round(l, round, t, err);
+
+    round->log_bytes = odd_log_bytes;
+    return rc;
+}
+
+/* ---- breaks ---------------------------------------------------------------------------------- */
+
+static void a_log_that_does_not_continue_is_caught_up_with_and_remembered(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    mem_db_restart_log(r->db);
+    until_archived(r);
+    assert_int_equal(r->p->guarded.status.breaks_count, 1);
+    must_end(r, 60, HF_OK);
+}
+
+static void with_once_a_log_that_does_not_continue_ends_it(void **state)
+{
+    struct rig *r = *state;
+
+    r->p->once = true;
+    while (partition_phase(r->p) != PHASE_FOLLOW)
+        (void)partition_attach(r->p);
+    mem_db_restart_log(r->db);
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_CONFLICT);
+}
+
+static void a_database_that_is_missing_is_waited_for(void **state)
+{
+    struct rig *r = *state;
+
+    mem_db_free(r->db);
+    for_seconds(r, 60);
+    assert_int_equal(partition_phase(r->p), PHASE_START);
+    assert_int_equal(r->p->guarded.status.failure, HF_OK);
+    r->db = mem_db_new(r->db_path, PAGE_BYTES);
+    write_page(r, 1);
+    until_archived(r);
+}
+
+static void with_once_a_database_that_is_missing_ends_it(void **state)
+{
+    struct rig *r = *state;
+
+    mem_db_free(r->db);
+    r->p->once = true;
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_USAGE);
+    r->db = mem_db_new(r->db_path, PAGE_BYTES);
+}
+
+static void damage_of_the_log_begins_it_again_once_and_once_more_after_it_went_well(void **state)
+{
+    struct rig *r = *state;
+
+    for (int i = 0; i < 3; i++) {
+        until_archived(r);
+        until_archived(r);
+        replace_round(r, damaged_round);
+        until_phase(r, PHASE_RESTART);
+        until_phase(r, PHASE_FOLLOW);
+    }
+    replace_round(r, damaged_round); /* at once, and nothing has been archived since */
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_DAMAGE);
+}
+
+static void rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_let_go(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    replace_round(r, failing_round);
+    const int64_t since_us = r->clock.now_us;
+
+    while (partition_phase(r->p) == PHASE_FOLLOW) {
+        const int64_t again_ms = partition_capture(r->p);
+
+        assert_true(again_ms <= 1000);
+        assert_true(r->clock.now_us - since_us < 60000000);
+        test_clock_move(&r->clock, again_ms > 0 ? again_ms * 1000 : 0);
+    }
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    replace_round(r, NULL);
+    until_archived(r);
+    must_end(r, 60, HF_OK);
+}
+
+static void a_spool_file_that_vanished_is_caught_up_with(void **state)
+{
+    struct rig *r = *state;
+    struct hf_err err;
+
+    until_archived(r);
+    break_store(r);
+    write_page(r, 3);
+    for_seconds(r, 3);
+    const uint64_t txid = spool_first(r->p->spool);
+    HF_AUTO_FREE char *path =
+        hf_strfmt("%s/spool/%016llx.ltx", r->p->state_dir, (unsigned long long)txid);
+
+    assert_true(txid > archived(r));
+    hf_must(hf_fs_unlink(hf_fs_system(), path, &err), &err);
+    store_fault_disarm(r->store);
+    until_archived(r);
+    must_end(r, 60, HF_OK);
+}
+
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+static void a_stop_archives_what_was_committed_before_it(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    write_page(r, 4);
+    must_end(r, 60, HF_OK);
+    assert_int_equal(archived(r), r->p->guarded.status.captured_txid);
+}
+
+static struct rig *stopped_rig;
+
+/* The round has looked; then something is committed, and only then the stop is asked for. */
+static enum hf_code round_before_a_stop(struct hf_live *l, struct hf_round *round,
+                                        struct hf_taker *t, struct hf_err *err)
+{
+    const enum hf_code rc = true_round(l, round, t, err);
+
+    write_page(stopped_rig, 4);
+    stopped_rig->stop = true;
+    replace_round(stopped_rig, NULL);
+    return rc;
+}
+
+static void a_stop_that_comes_into_a_round_has_another_one(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    const uint64_t before = archived(r);
+
+    stopped_rig = r;
+    replace_round(r, round_before_a_stop);
+    (void)partition_capture(r->p);
+    must_end(r, 60, HF_OK);
+    assert_int_equal(archived(r), before + 1);
+}
+
+static void a_stop_while_the_log_is_not_held_does_not_end_well(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    replace_round(r, failing_round);
+    until_phase(r, PHASE_DETACHED);
+    write_page(r, 4);
+    must_end(r, 60, HF_HOLE);
+    assert_non_null(strstr(r->p->guarded.status.failure_text, "from TXID "));
+}
+
+static void a_stop_after_damage_of_the_log_does_not_end_well(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    replace_round(r, damaged_round);
+    until_phase(r, PHASE_RESTART);
+    must_end(r, 60, HF_HOLE);
+}
+
+static void a_stop_of_what_was_never_followed_does_not_end_well(void **state)
+{
+    must_end(*state, 60, HF_HOLE);
+}
+
+static void a_stop_that_is_hindered_for_ever_ends_all_the_same(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    replace_round(r, hindered_round);
+    for_seconds(r, 120); /* which counts for nothing */
+    must_end(r, 15, HF_HOLE);
+}
+
+static void a_stop_with_a_dead_store_ends_and_says_what_waits(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    break_store(r);
+    write_page(r, 4);
+    for_seconds(r, 120);
+    must_end(r, 15, HF_TRANSIENT);
+    assert_non_null(strstr(r->p->guarded.status.failure_text, "wait in the spool"));
+}
+
+static void a_store_that_fails_is_asked_less_and_less(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    break_store(r);
+    for (int i = 0; i < 100; i++) { /* 200 s, with something new for it every 2 s */
+        write_page(r, 4);
+        for_seconds(r, 2);
+    }
+    assert_in_range(r->store->guarded.calls, 5, 15);
+    store_fault_disarm(r->store);
+    until_archived(r);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+static void hold_log(struct rig *r, uint64_t bytes)
+{
+    odd_log_bytes = bytes;
+    replace_round(r, round_with_large_log);
+}
+
+static void a_large_log_is_held_while_the_store_takes_and_the_disk_has_space(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    hold_log(r, 100 * GIB);
+    for (int i = 0; i < 10; i++) {
+        until_archived(r);
+        for_seconds(r, 10);
+        assert_int_equal(partition_phase(r->p), PHASE_FOLLOW);
+    }
+}
+
+static void a_large_log_is_let_go_of_while_the_store_fails_until_it_takes_again(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    hold_log(r, GIB - MIB);
+    break_store(r);
+    write_page(r, 4);
+    for_seconds(r, 30);
+    assert_int_equal(partition_phase(r->p), PHASE_FOLLOW);
+    odd_log_bytes = GIB + MIB;
+    for_seconds(r, 1);
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    for_seconds(r, 600);
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    store_fault_disarm(r->store);
+    until_archived(r);
+}
+
+static void a_low_disk_alone_lets_nothing_go(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    r->fs.free_bytes = GIB;
+    hold_log(r, 63 * MIB);
+    until_archived(r);
+    for_seconds(r, 30);
+    assert_int_equal(partition_phase(r->p), PHASE_FOLLOW);
+}
+
+static void what_a_low_disk_is_held_with_is_let_go_of_until_there_is_space(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    r->fs.free_bytes = GIB;
+    hold_log(r, 65 * MIB);
+    for_seconds(r, 1);
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    for_seconds(r, 200);
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    r->fs.free_bytes = UINT64_C(1) << 39;
+    until_archived(r);
+}
+
+static void while_the_disk_stays_low_it_is_tried_again_every_few_minutes_only(void **state)
+{
+    struct rig *r = *state;
+    int tries = 0;
+
+    until_archived(r);
+    r->fs.free_bytes = GIB;
+    hold_log(r, 65 * MIB);
+    until_phase(r, PHASE_DETACHED);
+    for (int i = 0; i < 1800 * 20; i++) {
+        const bool was_detached = partition_phase(r->p) == PHASE_DETACHED;
+
+        step(r);
+        tries += was_detached && partition_phase(r->p) != PHASE_DETACHED ? 1 : 0;
+    }
+    assert_in_range(tries, 1, 7);
+}
+
+/* ---- the first snapshot ---------------------------------------------------------------------- */
+
+static void break_snapshots(struct rig *r)
+{
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH,
+                                                        .fail_at = 1,
+                                                        .from_then_on = true});
+}
+
+/* Following behind TXID 1, which does not get into the store; `commits` have been captured. */
+static void until_beside_snapshot(struct rig *r, int commits)
+{
+    break_snapshots(r);
+    until_phase(r, PHASE_FOLLOW);
+    for (int i = 0; i < commits; i++) {
+        write_page(r, 3);
+        for_seconds(r, 2);
+    }
+    assert_int_equal(partition_phase(r->p), PHASE_FOLLOW);
+    assert_int_equal(archived(r), 0);
+    assert_int_equal(r->p->guarded.status.captured_txid, 1 + commits);
+}
+
+static void what_is_committed_beside_the_first_snapshot_is_spooled_and_follows_it(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 5);
+    assert_int_equal(spool_first(r->p->spool), 2);
+    assert_int_equal(spool_last(r->p->spool), 6);
+    store_fault_disarm(r->store);
+    until_archived(r);
+    assert_int_equal(archived(r), 7);
+    assert_int_equal(r->slots, 1);
+    must_end(r, 60, HF_OK);
+}
+
+static void a_first_snapshot_that_a_kill_cut_short_is_made_anew(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 5);
+    end_partition(r);
+    store_fault_disarm(r->store);
+    r->slots = 1;
+    start_partition(r, false);
+    until_archived(r);
+    assert_int_equal(archived(r), 1); /* which has what had been 1 to 6, and more */
+    must_end(r, 60, HF_OK);
+}
+
+static void an_archive_that_had_its_first_snapshot_and_is_empty_is_not_begun_anew(void **state)
+{
+    struct rig *r = *state;
+    struct store_mem *empty = store_mem_new(&r->clock.base);
+
+    until_archived(r);
+    end_partition(r);
+    r->store->inner = &empty->base;
+    start_partition(r, false);
+    until_phase(r, PHASE_ENDED);
+    r->store->inner = &r->mem->base;
+    hf_store_free(&empty->base);
+    assert_int_equal(r->p->guarded.status.failure, HF_HOLE);
+    assert_non_null(strstr(r->p->guarded.status.failure_text, "is empty"));
+}
+
+static void a_stop_beside_the_first_snapshot_cancels_it(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 2);
+    must_end(r, 5, HF_CANCELED);
+    assert_int_equal(archived(r), 0);
+    assert_int_equal(r->slots, 1);
+}
+
+static void once_waits_for_the_first_snapshot(void **state)
+{
+    struct rig *r = *state;
+
+    r->p->once = true;
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_OK);
+    assert_int_equal(archived(r), 1);
+}
+
+static void once_ends_when_the_first_snapshot_fails(void **state)
+{
+    struct rig *r = *state;
+
+    r->p->once = true;
+    break_snapshots(r);
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_TRANSIENT);
+}
+
+static void beside_the_first_snapshot_only_the_disk_limits_the_log(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 1);
+    hold_log(r, 100 * GIB);
+    for_seconds(r, 120);
+    assert_int_equal(partition_phase(r->p), PHASE_FOLLOW);
+    r->fs.free_bytes = GIB;
+    for_seconds(r, 1);
+    assert_int_equal(partition_phase(r->p), PHASE_DETACHED);
+    assert_int_equal(spool_first(r->p->spool), 0);
+    assert_int_equal(r->slots, 1);
+    store_fault_disarm(r->store);
+    r->fs.free_bytes = UINT64_C(1) << 39;
+    until_archived(r);
+}
+
+static void a_break_beside_the_first_snapshot_begins_it_anew(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 2);
+    mem_db_restart_log(r->db);
+    write_page(r, 1);
+    for_seconds(r, 1);
+    store_fault_disarm(r->store);
+    until_archived(r);
+    assert_int_equal(r->p->guarded.status.breaks_count, 1);
+}
+
+static void a_first_snapshot_whose_answer_was_lost_is_known_again(void **state)
+{
+    struct rig *r = *state;
+
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH,
+                                                        .fail_at = 1,
+                                                        .after_effect = true});
+    until_archived(r);
+    assert_int_equal(r->store->guarded.calls, 1);
+    must_end(r, 60, HF_OK);
+}
+
+static void without_a_slot_the_first_snapshot_is_waited_for_unattached(void **state)
+{
+    struct rig *r = *state;
+
+    r->slots = 0;
+    for_seconds(r, 60);
+    assert_int_equal(partition_phase(r->p), PHASE_ATTACH);
+    assert_int_equal(r->p->guarded.snapshot, SNAPSHOT_NONE);
+    r->slots = 1;
+    until_archived(r);
+    assert_int_equal(r->slots, 1);
+}
+
+static void a_round_that_fails_once_does_not_cancel_the_first_snapshot(void **state)
+{
+    struct rig *r = *state;
+
+    until_beside_snapshot(r, 1);
+    replace_round(r, failing_round);
+    (void)partition_capture(r->p);
+    assert_int_equal(r->p->guarded.snapshot, SNAPSHOT_DUE);
+    replace_round(r, NULL);
+    store_fault_disarm(r->store);
+    until_archived(r);
+}
+
+/* ---- putting --------------------------------------------------------------------------------- */
+
+static struct rig *slow_rig;
+static const struct hf_store_ops *quick_ops;
+
+static enum hf_code slow_get(struct hf_store *s, const char *key, uint64_t offset, uint64_t len,
+                             struct hf_buf *ret, struct hf_object *ret_object, struct hf_err *err)
+{
+    test_clock_move(&slow_rig->clock, 4000000);
+    return quick_ops->get(s, key, offset, len, ret, ret_object, err);
+}
+
+static void an_answer_of_the_owner_is_as_old_as_its_question(void **state)
+{
+    struct rig *r = *state;
+    struct hf_store_ops slow;
+    struct hf_err err;
+
+    until_archived(r);
+    slow_rig = r;
+    quick_ops = r->mem->base.ops;
+    slow = *quick_ops;
+    slow.get = slow_get;
+    r->mem->base.ops = &slow;
+    r->p->proof.is = false;
+    (void)store_mem_requests_take(r->mem);
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    assert_int_equal(store_mem_requests_take(r->mem).get, 1);
+    test_clock_move(&r->clock, 1500000); /* 1.5 s after the answer, 5.5 s after the question */
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    assert_int_equal(store_mem_requests_take(r->mem).get, 1);
+    hf_must(partition_prove_owner(r->p, 8, &err), &err); /* and it is for one head only */
+    assert_int_equal(store_mem_requests_take(r->mem).get, 1);
+    r->mem->base.ops = quick_ops;
+}
+
+static void large_segment(struct rig *r)
+{
+    until_phase(r, PHASE_FOLLOW);
+    for (uint64_t page = 5; page < 5 + 65 * 16; page++)
+        write_page(r, page);
+}
+
+static void a_large_segment_goes_up_in_pieces(void **state)
+{
+    struct rig *r = *state;
+
+    large_segment(r);
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH});
+    until_archived(r);
+    assert_int_equal(r->store->guarded.calls, 1);
+}
+
+static void a_large_segment_whose_answer_was_lost_is_known_again(void **state)
+{
+    struct rig *r = *state;
+
+    large_segment(r);
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH,
+                                                        .fail_at = 1,
+                                                        .after_effect = true});
+    until_archived(r);
+    assert_int_equal(r->store->guarded.calls, 1);
+    assert_int_equal(r->store->guarded.failed, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(a_log_that_does_not_continue_is_caught_up_with_and_remembered),
+        T(with_once_a_log_that_does_not_continue_ends_it),
+        T(a_database_that_is_missing_is_waited_for),
+        T(with_once_a_database_that_is_missing_ends_it),
+        T(damage_of_the_log_begins_it_again_once_and_once_more_after_it_went_well),
+        T(rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_let_go),
+        T(a_spool_file_that_vanished_is_caught_up_with),
+        T(a_stop_archives_what_was_committed_before_it),
+        T(a_stop_that_comes_into_a_round_has_another_one),
+        T(a_stop_while_the_log_is_not_held_does_not_end_well),
+        T(a_stop_after_damage_of_the_log_does_not_end_well),
+        T(a_stop_of_what_was_never_followed_does_not_end_well),
+        T(a_stop_that_is_hindered_for_ever_ends_all_the_same),
+        T(a_stop_with_a_dead_store_ends_and_says_what_waits),
+        T(a_store_that_fails_is_asked_less_and_less),
+        T(a_large_log_is_held_while_the_store_takes_and_the_disk_has_space),
+        T(a_large_log_is_let_go_of_while_the_store_fails_until_it_takes_again),
+        T(a_low_disk_alone_lets_nothing_go),
+        T(what_a_low_disk_is_held_with_is_let_go_of_until_there_is_space),
+        T(while_the_disk_stays_low_it_is_tried_again_every_few_minutes_only),
+        T(what_is_committed_beside_the_first_snapshot_is_spooled_and_follows_it),
+        T(a_first_snapshot_that_a_kill_cut_short_is_made_anew),
+        T(an_archive_that_had_its_first_snapshot_and_is_empty_is_not_begun_anew),
+        T(a_stop_beside_the_first_snapshot_cancels_it),
+        T(once_waits_for_the_first_snapshot),
+        T(once_ends_when_the_first_snapshot_fails),
+        T(beside_the_first_snapshot_only_the_disk_limits_the_log),
+        T(a_break_beside_the_first_snapshot_begins_it_anew),
+        T(a_first_snapshot_whose_answer_was_lost_is_known_again),
+        T(without_a_slot_the_first_snapshot_is_waited_for_unattached),
+        T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
+        T(an_answer_of_the_owner_is_as_old_as_its_question),
+#undef T
+        cmocka_unit_test_setup_teardown(a_large_segment_goes_up_in_pieces, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(a_large_segment_whose_answer_was_lost_is_known_again,
+                                        setup_large, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
