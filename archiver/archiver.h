@@ -99,7 +99,8 @@ enum hf_code hf_archiver_check_claim(struct hf_fs *fs, struct hf_clock *clock,
 
 /*
  * Ask the archiver that runs over `state_dir` for a TXID that ends exactly at `p` and is archived.
- * HF_NOT_FOUND  the position was passed in the middle of a segment.
+ * HF_NOT_FOUND  the position was passed in the middle of a segment, or an application waits for
+ *               whoever holds the log: let go of it, and ask again for where it then is.
  * HF_BUSY       no archiver runs there, or it did not answer in time.
  */
 enum hf_code hf_archiver_ask_boundary(const char *state_dir, const struct hf_position *p,

@@ -5,7 +5,7 @@
  *   boundary <position in hex>     ->  txid <n> | passed | busy <why>
  *
  * One question at a time, and only while the log is followed. The answer is given only after that
- * TXID is archived.
+ * TXID is archived; "passed" also if an application's checkpoint waits meanwhile.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,7 +92,7 @@ void partition_answer(void *ctx, const char *line, struct hf_buf *ret)
     ask(ctx, &until, ret);
 }
 
-void partition_settle_question(struct partition *p, bool looked)
+void partition_settle_question(struct partition *p, bool looked, bool waited_for)
 {
     struct hf_err ignored;
     uint64_t txid = 0;
@@ -106,7 +106,8 @@ void partition_settle_question(struct partition *p, bool looked)
     (void)pthread_mutex_lock(&p->mutex);
     if (rc == HF_OK)
         p->guarded.until_txid = txid;
-    else if (looked)
+    /* Whoever asks holds the log there, and asks again after having let go. */
+    if (waited_for || (rc != HF_OK && looked))
         p->guarded.until_passed = true;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);

@@ -48,8 +48,7 @@ void partition_publish(struct partition *p, const struct hf_round *round)
 static bool take_question(struct partition *p, struct hf_position *ret)
 {
     (void)pthread_mutex_lock(&p->mutex);
-    const bool asked = p->guarded.question && p->guarded.until_txid == 0 &&
-                       !p->guarded.until_passed;
+    const bool asked = p->guarded.question && !p->guarded.until_passed;
 
     *ret = p->guarded.until;
     (void)pthread_mutex_unlock(&p->mutex);
@@ -195,7 +194,7 @@ static int64_t follow(struct partition *p)
 
     partition_publish(p, rc == HF_OK ? &round : NULL);
     if (asked)
-        partition_settle_question(p, rc == HF_OK && round.looked);
+        partition_settle_question(p, rc == HF_OK && round.looked, rc == HF_OK && round.waited_for);
     if (rc != HF_OK)
         return judge_failure(p, &err);
     p->retry_ms = 0;

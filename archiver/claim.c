@@ -4,7 +4,8 @@
  * it, and the inode of `lock` beside it, which a copy of the folder does not share.
  *
  * It tells whether the owner of an archive was a process over this folder. That process has ended
- * if the folder's lock is free; any other owner may be at work somewhere else.
+ * if the folder's lock is free; any other owner may be at work somewhere else. `claiming` holds the
+ * same of a claim that is about to be made: whatever becomes of it, one of the two tells the truth.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,9 +19,9 @@
     (OWNER_TOUCH_MS + OWNER_TOUCH_MS / 2) /* a live owner has touched it since                     \
                                            */
 
-static char *path_of(const char *state_dir)
+static char *path_of(const char *state_dir, const char *name)
 {
-    return hf_strfmt("%s/claimed", state_dir);
+    return hf_strfmt("%s/%s", state_dir, name);
 }
 
 /* What stands in the file after a claim by `node` over this folder. */
@@ -36,29 +37,46 @@ static enum hf_code text_of(struct hf_fs *fs, const char *state_dir, const char 
     return rc;
 }
 
-void partition_note_claim(const struct partition *p)
+enum hf_code partition_note_claiming(const struct partition *p, struct hf_err *err)
 {
-    HF_AUTO_FREE char *path = path_of(p->state_dir);
+    HF_AUTO_FREE char *path = path_of(p->state_dir, "claiming");
     HF_AUTO_BUF text = {0};
-    struct hf_err err;
-    enum hf_code rc = text_of(p->env->fs, p->state_dir, p->owner.node, &text, &err);
+    enum hf_code rc = text_of(p->env->fs, p->state_dir, p->owner.node, &text, err);
 
     if (rc == HF_OK)
-        rc = hf_fs_replace(p->env->fs, path, hf_buf_slice(&text), 0600, &err);
-    if (rc != HF_OK)
+        rc = hf_fs_replace(p->env->fs, path, hf_buf_slice(&text), 0600, err);
+    return rc;
+}
+
+void partition_note_claimed(const struct partition *p)
+{
+    HF_AUTO_FREE char *from = path_of(p->state_dir, "claiming");
+    HF_AUTO_FREE char *to = path_of(p->state_dir, "claimed");
+    struct hf_err err;
+
+    if (hf_fs_rename(p->env->fs, from, to, &err) != HF_OK)
         hf_log(HF_LOG_DEBUG, "%s: %s", p->target.name, err.text);
+}
+
+static bool says(struct hf_fs *fs, const char *state_dir, const char *name, struct hf_slice text)
+{
+    HF_AUTO_FREE char *path = path_of(state_dir, name);
+    HF_AUTO_BUF found = {0};
+    struct hf_err ignored;
+
+    return hf_fs_read_all(fs, path, TEXT_BYTES_MAX, &found, &ignored) == HF_OK &&
+           found.len == text.len && memcmp(found.ptr, text.ptr, text.len) == 0;
 }
 
 static bool was_ours(struct hf_fs *fs, const char *state_dir, const struct hf_owner *owner)
 {
-    HF_AUTO_FREE char *path = path_of(state_dir);
     HF_AUTO_BUF want = {0};
-    HF_AUTO_BUF found = {0};
     struct hf_err ignored;
 
-    return text_of(fs, state_dir, owner->node, &want, &ignored) == HF_OK &&
-           hf_fs_read_all(fs, path, TEXT_BYTES_MAX, &found, &ignored) == HF_OK &&
-           strcmp(hf_buf_str(&want), hf_buf_str(&found)) == 0;
+    if (text_of(fs, state_dir, owner->node, &want, &ignored) != HF_OK)
+        return false;
+    return says(fs, state_dir, "claimed", hf_buf_slice(&want)) ||
+           says(fs, state_dir, "claiming", hf_buf_slice(&want));
 }
 
 enum hf_code hf_archiver_check_claim(struct hf_fs *fs, struct hf_clock *clock,

@@ -197,8 +197,11 @@ void partition_progress_init(struct partition *p);
 uint64_t partition_confirmed(const struct partition *p);
 void partition_set_confirmed(struct partition *p, uint64_t txid);
 
-/* claim.c: the archive was claimed just now, over this folder of local state. */
-void partition_note_claim(const struct partition *p);
+/* claim.c: the archive is about to be claimed over this folder of local state: nothing is claimed
+ * that could not be noted ... */
+enum hf_code partition_note_claiming(const struct partition *p, struct hf_err *err) HF_MUST_CHECK;
+/* ... and now it was. */
+void partition_note_claimed(const struct partition *p);
 
 /* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
  * head or what follows it in the spool. */
@@ -243,6 +246,6 @@ void partition_taker_init(struct partition *p);
 /* boundary.c */
 void partition_answer(void *ctx, const char *line, struct hf_buf *ret);
 /* Capture has made a round with the question; see whether that answers it. */
-void partition_settle_question(struct partition *p, bool looked);
+void partition_settle_question(struct partition *p, bool looked, bool waited_for);
 
 #endif

@@ -81,9 +81,11 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
         return hf_owner_check(&p->archive, &p->owner, err);
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
-    rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    rc = partition_note_claiming(p, err);
     if (rc == HF_OK)
-        partition_note_claim(p);
+        rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    if (rc == HF_OK)
+        partition_note_claimed(p);
     return rc;
 }
 

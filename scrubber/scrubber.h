@@ -18,7 +18,8 @@
 struct hf_boundary {
     /*
      * A segment ends exactly at `p` and is archived: `*ret_txid`.
-     * HF_NOT_FOUND  the position has been passed in the middle of a segment: pin again.
+     * HF_NOT_FOUND  the position has been passed in the middle of a segment, or an application
+     *               waits for whoever holds the log: let go, and pin again.
      * HF_BUSY       nobody answers: go by the archive's headers.
      */
     enum hf_code (*ask)(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,

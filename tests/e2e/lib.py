@@ -193,7 +193,10 @@ class Archiver:
             raise AssertionError(f"{e}\n{self.done()}") from None
 
     def wait_attached(self):
+        """The log is followed, and what came before it is archived."""
         self.wait_log("following the log")
+        if ": first snapshot" in self.log():
+            self.wait_log("snapshot is archived")
         return self
 
     def wait_end(self, expect, seconds=WAIT_S):

@@ -59,7 +59,7 @@ class RestoreOntoIt(FullDisk):
             self.disk.fill(leave)
             done = self.hf(*self.words(), expect=3)
             self.assertIn(self.small, done.err)
-            self.assertRegex(done.err, r"\d+ bytes free; to restore takes \d+")
+            self.assertRegex(done.err, r"takes \d+ bytes .* has \d+ bytes free; nothing was fetched")
             self.assert_no_output(self.out)
             self.assertEqual(self.left(), [])
         self.disk.empty()
@@ -134,7 +134,10 @@ class LocalStateOnIt(FullDisk):
             lib.wait_for("a word about it", lambda: lib.re.search(
                 "No space left|disk is full", archiver.log()[said:]))
             self.assertTrue(archiver.alive(), archiver.done())
+            said = len(archiver.log())
             self.disk.empty()
+            lib.wait_for("the archiver's return",
+                         lambda: "following the log" in archiver.log()[said:])
             self.wait_commits(writer, 10)
         writer.stop()
         self.wait_archived(archiver)

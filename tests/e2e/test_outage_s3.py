@@ -80,6 +80,39 @@ class S3Snapshot(lib.S3Case):
         self.assert_restores_to_live(url=url)
 
 
+    def test_what_is_committed_while_it_travels_has_restore_points(self):
+        """The store hangs for a while; the log is followed, and every state met then is there."""
+        self.create(cold_bytes=60 << 20)
+        proxy = lib.Proxy(self.endpoint)
+        self.addCleanup(proxy.shut)
+        url = self.s3_url(f"beside-{id(self)}", endpoint=proxy.endpoint)
+        proxy.silent_after(os.path.getsize(self.db) // 2)
+        archiver = self.start_archiver(url=url, attached=False)
+        lib.wait_for("half of it", lambda: proxy.silent)
+        writer = self.start_writer("small", "--checkpoint", "PASSIVE")
+        lib.wait_for("commits", lambda: writer.commits() > 30)
+        spool = self.path(".app.db-holdfast")
+        lib.wait_for("segments in the spool", lambda: sum(
+            n.endswith(".ltx") for _, _, names in os.walk(spool) for n in names) > 3)
+        self.assertNotIn("snapshot is archived", archiver.log())
+        while_it_hung = lib.rfc3339(time.time())
+        before = writer.commits()
+        lib.wait_for("more commits", lambda: writer.commits() > before + 30)
+        proxy.shut()
+        proxy.open()
+        archiver.wait_attached()
+        writer.stop()
+        archiver.stop()
+        self.assert_whole(url=url)
+        history = self.histories()
+        seqs = [history.check(self.restore("--txid", str(n), url=url)) for n in (1, 2, 3, 4)]
+        self.assertEqual(seqs, sorted(set(seqs)), "each is a later state")
+        seq = history.check(self.restore("--timestamp", while_it_hung, url=url))
+        self.assertGreaterEqual(seq, seqs[-1])
+        self.assertLess(seq, len(history))
+        history.check(self.assert_restores_to_live(url=url))
+
+
 class S3Silence(lib.S3Case):
     """A server that takes requests and never answers: only capture is asked for here, because a
     stall is noticed by its time-out, which is longer than a test should be."""

@@ -199,6 +199,7 @@ void book_settle(struct book *b)
     for (int i = 0; i < 200; i++) {
         test_clock_move(&b->clock, 50000);
         hf_must(b->live->ops->round(b->live, &round, &b->taker, &err), &err);
+        b->wait_ms = round.wait_ms;
         if (round.resting)
             return;
         if (b->on_real_time)

@@ -6,8 +6,10 @@
 #include "engine/sqlite/rest_note.h"
 
 #define FILES_CHECK_US         1000000
-#define WAITED_FOR_MS          5      /* to the next round, while somebody waits for us */
-#define BUSY_POLL_US           110000 /* SQLite's busy handler looks again after 100 ms at most */
+#define WAITED_FOR_MS          5 /* to the next round, while somebody waits for us */
+#define LIVELY_MS              10 /* at rest, commits having been made not long ago: they go on ... */
+#define LIVELY_US              2000000 /* ... and a checkpoint behind the next one waits for us */
+#define BUSY_POLL_US           110000  /* SQLite's busy handler looks again after 100 ms at most */
 #define SEAL_EVERY_US          1000000
 #define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
 #define SEAL_TRIES             3
@@ -292,6 +294,7 @@ static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *er
     if (l->hold == CONN_HOLD_EITHER)
         return make_sure(l, err);
     l->resting = true;
+    l->rested_us = hf_mono_us(l->o.clock);
     l->resting_at = index;
     l->rest_noted = false;
     return HF_OK;
@@ -362,6 +365,8 @@ enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_
             return HF_OK;
         }
     }
+    if (l->resting && hf_mono_us(l->o.clock) - l->rested_us < LIVELY_US)
+        round->wait_ms = LIVELY_MS;
     if (l->waited_us != 0 && !l->resting)
         round->wait_ms = WAITED_FOR_MS;
     round->waited_for = l->waited_us != 0 || l->aside_us != 0 ||

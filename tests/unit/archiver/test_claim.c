@@ -52,7 +52,9 @@ static char *folder(struct fixture *f, const char *name, bool noted)
     hf_must(hf_fs_mkdirs(hf_fs_system(), path, 0700, &f->err), &f->err);
     hf_must(hf_fs_open(hf_fs_system(), lock_path, HF_OPEN_CREATE, 0600, &lock, &f->err), &f->err);
     if (noted)
-        partition_note_claim(&p);
+        hf_must(partition_note_claiming(&p, &f->err), &f->err);
+    if (noted)
+        partition_note_claimed(&p);
     return path;
 }
 
@@ -102,6 +104,29 @@ static void an_owner_whose_clock_is_ahead_is_not_ended(void **state)
     fixture_done(&f);
 }
 
+/* Killed between the note and the claim, or between the claim and its note: one of the two notes is
+ * the owner's. */
+static void a_claim_that_was_cut_short_is_ours_all_the_same(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    claim(&f);
+    HF_AUTO_FREE char *ours = folder(&f, "ours", true);
+    const struct hf_archiver_env env = {.fs = hf_fs_system()};
+    struct partition next = {.env = &env, .state_dir = ours};
+
+    hf_owner_init(&next.owner, &f.rand, "host", 78);
+    hf_must(partition_note_claiming(&next, &f.err), &f.err);
+    hf_must(check(&f, ours), &f.err); /* the owner is still the one before */
+    hf_must(hf_owner_claim(&f.archive, &next.owner, hf_now_ms(&f.clock.base), &f.err), &f.err);
+    hf_must(check(&f, ours), &f.err);
+    partition_note_claimed(&next);
+    hf_must(check(&f, ours), &f.err);
+    fixture_done(&f);
+}
+
 static void an_owner_over_this_very_folder_has_ended(void **state)
 {
     struct fixture f;
@@ -130,6 +155,7 @@ int main(void)
         cmocka_unit_test(an_owner_that_was_seen_lately_is_not_ended),
         cmocka_unit_test(an_owner_whose_clock_is_ahead_is_not_ended),
         cmocka_unit_test(an_owner_over_this_very_folder_has_ended),
+        cmocka_unit_test(a_claim_that_was_cut_short_is_ours_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -775,6 +775,24 @@ static void an_answer_of_the_owner_is_as_old_as_its_question(void **state)
     r->mem->base.ops = quick_ops;
 }
 
+static void whoever_asks_for_a_boundary_lets_go_for_a_checkpoint_that_waits(void **state)
+{
+    static const struct {
+        bool looked;
+        bool waited_for;
+        bool passed;
+    } rounds[] = {{false, false, false}, {false, true, true}, {true, false, true}};
+    struct rig *r = *state;
+
+    until_archived(r);
+    for (size_t i = 0; i < HF_ARRAY_LEN(rounds); i++) {
+        r->p->guarded.question = true; /* about a place that no segment ends at */
+        r->p->guarded.until_passed = false;
+        partition_settle_question(r->p, rounds[i].looked, rounds[i].waited_for);
+        assert_int_equal(r->p->guarded.until_passed, rounds[i].passed);
+    }
+}
+
 static void large_segment(struct rig *r)
 {
     until_phase(r, PHASE_FOLLOW);
@@ -841,6 +859,7 @@ int main(void)
         T(without_a_slot_the_first_snapshot_is_waited_for_unattached),
         T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
         T(an_answer_of_the_owner_is_as_old_as_its_question),
+        T(whoever_asks_for_a_boundary_lets_go_for_a_checkpoint_that_waits),
 #undef T
         cmocka_unit_test_setup_teardown(a_large_segment_goes_up_in_pieces, setup_large, teardown),
         cmocka_unit_test_setup_teardown(a_large_segment_whose_answer_was_lost_is_known_again,
