@@ -5,11 +5,13 @@
 #include "engine/sqlite/live.h"
 #include "engine/sqlite/rest_note.h"
 
-#define FILES_CHECK_US         1000000
-#define WAITED_FOR_MS          5 /* to the next round, while somebody waits for us */
-#define LIVELY_MS              10 /* at rest, commits having been made not long ago: they go on ... */
-#define LIVELY_US              2000000 /* ... and a checkpoint behind the next one waits for us */
-#define BUSY_POLL_US           110000  /* SQLite's busy handler looks again after 100 ms at most */
+#define FILES_CHECK_US 1000000
+/* To the next round, in ms: while somebody waits for us; and at rest, commits having been made not
+ * long ago, as they go on, and a checkpoint behind the next one would wait. */
+#define WAITED_FOR_MS          5
+#define LIVELY_MS              10
+#define LIVELY_US              2000000
+#define BUSY_POLL_US           110000 /* SQLite's busy handler looks again after 100 ms at most */
 #define SEAL_EVERY_US          1000000
 #define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
 #define SEAL_TRIES             3
