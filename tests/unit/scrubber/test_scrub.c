@@ -286,7 +286,7 @@ static void assert_catch_ups(struct fixture *f, const uint64_t *txids, size_t co
 static void catch_ups_are_remembered_beside_the_reference(void **state)
 {
     struct fixture f;
-    uint64_t txids[2];
+    uint64_t txids[2] = {0};
     struct hf_err err;
 
     (void)state;

@@ -318,8 +318,8 @@ static void lists_of_unfinished_uploads_and_parts_that_are_not_as_promised_are_r
         "<ListPartsResult><Part><PartNumber>0</PartNumber></Part></ListPartsResult>",
         "<ListPartsResult><Part><PartNumber>10001</PartNumber></Part></ListPartsResult>",
         "<ListPartsResult><Part><PartNumber>-1</PartNumber></Part></ListPartsResult>",
-        "<ListPartsResult><IsTruncated>true</IsTruncated>"
-        "<NextPartNumberMarker>10001</NextPartNumberMarker></ListPartsResult>",
+        ("<ListPartsResult><IsTruncated>true</IsTruncated>"
+         "<NextPartNumberMarker>10001</NextPartNumberMarker></ListPartsResult>"),
     };
     HF_AUTO_FREE struct hf_s3_part *kept =
         (struct hf_s3_part *)hf_calloc(HF_S3_PARTS_MAX, sizeof(*kept));
