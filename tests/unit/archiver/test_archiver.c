@@ -119,12 +119,11 @@ static void what_is_followed_is_followed_on_while_many_others_start(void **state
     char *dir = test_tmp_new();
     struct store_mem *good = store_mem_new(NULL);
     struct store_mem *gated = store_mem_new(NULL);
-    struct hf_rand rand = hf_rand_seeded(1);
     struct hf_pool *pool = hf_pool_new(1);
     hf_stop_flag stop = false;
     const struct hf_archiver_env env = {.fs = hf_fs_system(),
                                         .clock = hf_clock_system(),
-                                        .rand = &rand,
+                                        .rand = hf_rand_system(),
                                         .pool = pool,
                                         .stop = &stop};
     struct hf_archiver *a = hf_archiver_new(&env);
