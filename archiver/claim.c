@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/partition.h"
 #include "archiver/partition.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -77,6 +78,38 @@ static bool was_ours(struct hf_fs *fs, const char *state_dir, const struct hf_ow
         return false;
     return says(fs, state_dir, "claimed", hf_buf_slice(&want)) ||
            says(fs, state_dir, "claiming", hf_buf_slice(&want));
+}
+
+/* Both are there, and are two files. */
+static bool are_two_files(struct hf_fs *fs, const char *a, const char *b)
+{
+    struct hf_stat stat_a;
+    struct hf_stat stat_b;
+    struct hf_err ignored;
+
+    return hf_fs_stat(fs, a, &stat_a, &ignored) == HF_OK &&
+           hf_fs_stat(fs, b, &stat_b, &ignored) == HF_OK &&
+           (stat_a.inode != stat_b.inode || stat_a.device != stat_b.device);
+}
+
+enum hf_code partition_check_database(const struct partition *p, struct hf_err *err)
+{
+    HF_AUTO_BUF path = {0};
+    struct hf_owner owner;
+    const enum hf_code rc = hf_owner_read(&p->archive, &owner, err);
+
+    if (rc == HF_NOT_FOUND)
+        return HF_OK;
+    if (rc != HF_OK)
+        return rc;
+    if (owner.database[0] == '\0' || strcmp(owner.database, p->owner.database) == 0 ||
+        strcmp(owner.host, p->owner.host) != 0 || !hf_percent_unescape(owner.database, &path) ||
+        !are_two_files(p->env->fs, hf_buf_str(&path), p->target.db_path))
+        return HF_OK;
+    return hf_err_set(err, HF_USAGE,
+                      "%s is the archive of %s, which is still there: give %s a URL of its own. If "
+                      "it has taken the other's place, rename the other one first",
+                      p->target.url, hf_buf_str(&path), p->target.db_path);
 }
 
 enum hf_code hf_archiver_check_claim(struct hf_fs *fs, struct hf_clock *clock,

@@ -64,8 +64,9 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
             return refuse_empty(p, partition_confirmed(p), err);
         if (head.max_txid > 0)
             return hf_err_set(err, HF_USAGE,
-                              "%s holds segments that another program wrote: holdfast can restore "
-                              "and verify them, and archives only to a URL of its own",
+                              "%s holds segments and no holdfast/format: another program wrote "
+                              "them, or that object was removed and has to be put back. holdfast "
+                              "can restore and verify them, and archives only to a URL of its own",
                               p->target.url);
         hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout,
                        p->env->rand);
@@ -81,7 +82,10 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
         return hf_owner_check(&p->archive, &p->owner, err);
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
-    rc = partition_note_claiming(p, err);
+    hf_owner_set_database(&p->owner, p->target.db_path);
+    rc = partition_check_database(p, err);
+    if (rc == HF_OK)
+        rc = partition_note_claiming(p, err);
     if (rc == HF_OK)
         rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
     if (rc == HF_OK)

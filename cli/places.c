@@ -71,6 +71,9 @@ enum hf_code hf_place_check_database(const struct hf_session *s, const char *pat
         return rc;
     if (st.is_dir)
         return hf_err_set(err, HF_USAGE, "%s is a folder: expected a database file", path);
+    if (!st.is_file)
+        return hf_err_set(err, HF_USAGE, "%s is a pipe, socket or device: expected a database file",
+                          path);
     return HF_OK;
 }
 

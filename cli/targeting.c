@@ -109,6 +109,17 @@ static void tell_set_back(struct hf_session *s, const char *path, int64_t wanted
     hf_session_found(s);
 }
 
+/* The archive is damaged, and what was made of it is less sure than it should be. */
+static void tell_seed_lost(struct hf_session *s, const char *path, json_t *object)
+{
+    hf_out_set_bool(object, "seed_lost", true);
+    hf_out_finding(s->out,
+                   "%s: holdfast/format is missing in the archive, and with it the seed of the "
+                   "roots: the pages were checked by the segments' checksums alone",
+                   path);
+    hf_session_found(s);
+}
+
 static void print_state(const struct hf_session *s, const char *done, const char *path,
                         const struct hf_rebuild_report *report)
 {
@@ -124,7 +135,7 @@ static void print_state(const struct hf_session *s, const char *done, const char
     hf_out_line(s->out, "%s %s: TXID %s (%s), %s pages of %s bytes, %s", done, path, txid, when,
                 pages, page_bytes,
                 report->proved ? "proved by the archive's root"
-                               : "checked by the checksums of its segments (it has no roots)");
+                               : "checked by the checksums of its segments");
 }
 
 static void set_state(json_t *object, const char *path, const struct hf_rebuild_report *report)
@@ -154,6 +165,8 @@ void hf_targeting_report(struct hf_session *s, const struct hf_archive *archive,
     set_state(object, path, report);
     if (target->kind == HF_TARGET_TIME && report->after_last)
         tell_after_last(s, archive, target->time_ms, report->state.time_ms, object);
+    if (report->seed_lost)
+        tell_seed_lost(s, path, object);
     if (report->gap.to_txid != 0)
         tell_gap(s, path, target->time_ms, report, object);
     if (report->set_back.txid != 0)

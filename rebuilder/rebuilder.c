@@ -49,6 +49,7 @@ static enum hf_code open_replica(const struct hf_rebuild_options *o, bool anew,
         .fs = o->fs,
         .pool = o->pool,
         .seed = o->archive->has_format ? o->archive->format.seed : 0,
+        .no_seed = !o->archive->has_format,
         .digest_path = o->digest_path,
         .anew = anew,
         .pages_path = o->pages_path,
@@ -60,8 +61,8 @@ static enum hf_code open_replica(const struct hf_rebuild_options *o, bool anew,
 }
 
 /* The replica stands where the plan leads. */
-static enum hf_code judge_end(const struct hf_plan *plan, const struct hf_state *s,
-                              struct hf_err *err)
+static enum hf_code judge_end(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                              const struct hf_state *s, struct hf_err *err)
 {
     char expected[HF_ROOT_HEX_MAX];
     char found[HF_ROOT_HEX_MAX];
@@ -71,7 +72,7 @@ static enum hf_code judge_end(const struct hf_plan *plan, const struct hf_state 
                           "the chain led to TXID %" PRIu64 " with %" PRIu64
                           " pages, expected TXID %" PRIu64 " with %" PRIu64,
                           s->txid, s->pages_count, plan->txid, plan->info.pages_count);
-    if (!plan->info.has_root || hf_root_equal(s->root, plan->info.root))
+    if (!o->archive->has_format || !plan->info.has_root || hf_root_equal(s->root, plan->info.root))
         return HF_OK;
     hf_root_hex(plan->info.root, expected);
     hf_root_hex(s->root, found);
@@ -101,16 +102,17 @@ static enum hf_code run(const struct hf_rebuild_options *o, const struct hf_plan
     report->segments_read += chain.applied;
     report->bytes_read += hf_meter_bytes(&meter);
     if (rc == HF_OK)
-        rc = judge_end(plan, r->ops->state(r), err);
+        rc = judge_end(o, plan, r->ops->state(r), err);
     if (rc != HF_OK)
         return rc;
     return r->ops->finish(r, err);
 }
 
 /* What was kept can be judged by roots at the end, and lies before it. */
-static bool is_kept_useful(const struct hf_plan *plan, const struct hf_state *s)
+static bool is_kept_useful(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                           const struct hf_state *s)
 {
-    return s->has_root && plan->info.has_root && s->txid <= plan->txid &&
+    return o->archive->has_format && s->has_root && plan->info.has_root && s->txid <= plan->txid &&
            s->page_bytes == plan->info.page_bytes;
 }
 
@@ -203,7 +205,7 @@ static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_
         return rc;
     const struct hf_state *s = r->ops->state(r);
 
-    if (s->txid == 0 || !is_kept_useful(plan, s))
+    if (s->txid == 0 || !is_kept_useful(o, plan, s))
         return HF_OK;
     rc = find_shorter(o, plan, s, &route, &found, err);
     if (rc != HF_OK || !found)
@@ -214,6 +216,22 @@ static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_
     if (rc == HF_OK)
         *ret = hf_take_ptr(&r);
     return rc;
+}
+
+/* What can be had of an archive that is damaged behind `txid`, the state that was reached. */
+static enum hf_code tell_way_out(uint64_t txid, struct hf_err *err)
+{
+    const struct hf_err why = *err;
+
+    if (txid == 0)
+        return hf_err_set(err, why.code,
+                          "%s; `holdfast verify` tells whether anything else can be restored",
+                          why.text);
+    return hf_err_set(err, why.code,
+                      "%s; TXID %" PRIu64
+                      " can still be asked for by number, and `holdfast verify` "
+                      "tells what else",
+                      why.text, txid);
 }
 
 static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct hf_plan *plan,
@@ -232,6 +250,8 @@ static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct h
     if (rc != HF_OK)
         return rc;
     rc = run(o, plan, &route, r, report, err);
+    if (rc == HF_DAMAGE)
+        return tell_way_out(r->ops->state(r)->txid, err);
     if (rc == HF_OK)
         *ret = hf_take_ptr(&r);
     return rc;
@@ -262,6 +282,7 @@ static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replic
     report->gap = plan->gap;
     report->set_back = plan->set_back;
     report->proved = report->state.has_root;
+    report->seed_lost = plan->info.has_root && !o->archive->has_format;
     *ret = hf_take_ptr(&r);
     return HF_OK;
 }

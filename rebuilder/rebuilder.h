@@ -45,7 +45,9 @@ struct hf_rebuild_report {
     struct hf_set_back set_back;
     size_t segments_read;
     uint64_t bytes_read;
-    bool proved; /* judged by roots; false for archives that others wrote */
+    bool proved;    /* judged by roots; false for archives that others wrote */
+    bool seed_lost; /* the segments carry roots, and holdfast/format with their seed is gone:
+                       judged by checksums alone */
 };
 
 /*

@@ -23,6 +23,7 @@ struct scrub {
     struct hf_replica *reference; /* once it is there it stays open, and moves on */
     char *digest_path;
     struct catch_ups catch_ups;
+    bool told_seed_lost;
     struct hf_file *lock; /* of work_dir: one scrub at a time uses the reference in it */
     struct finding_context findings;
     struct hf_scrub_report *report;
@@ -73,6 +74,12 @@ static enum hf_code advance(struct scrub *s, const struct hf_target *target, str
     }
     if (rc != HF_OK)
         return rc;
+    if (r.seed_lost && !s->told_seed_lost)
+        finding_about_archive(&s->findings, HF_DAMAGE,
+                              "holdfast/format is missing, and with it the seed of the roots that "
+                              "the segments carry: they were judged by checksums alone. Put a copy "
+                              "of it back");
+    s->told_seed_lost = r.seed_lost;
     s->report->fetched_bytes += r.bytes_read;
     s->report->txid = r.state.txid;
     s->report->time_ms = r.state.time_ms;

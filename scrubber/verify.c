@@ -69,6 +69,7 @@ struct verify {
     size_t next;            /* no unproved object but snapshots stands before it */
     size_t excluded_count;
     size_t gone_count;
+    bool seed_lost; /* segments carry roots, and there is no format object */
     struct hf_meter meter;
     char *digest_path;
     size_t *path; /* items that the pass applies, in order */
@@ -374,6 +375,15 @@ static void refs_done(struct hf_segment_ref (*refs)[BATCH_SEGMENTS])
         hf_segment_ref_done(&(*refs)[i]);
 }
 
+static enum hf_code meet(void *ctx, const struct hf_seg_info *info, struct hf_err *err)
+{
+    struct verify *v = ctx;
+
+    (void)err;
+    v->seed_lost = v->seed_lost || (info->has_root && !v->o->archive->has_format);
+    return HF_OK;
+}
+
 /* Apply the path's next objects; `*ret_failed`: one was excluded, and the pass is over. */
 static enum hf_code run_batch(struct verify *v, struct hf_replica *r, bool *ret_failed,
                               struct hf_err *err)
@@ -387,6 +397,8 @@ static enum hf_code run_batch(struct verify *v, struct hf_replica *r, bool *ret_
         .pool = v->o->pool,
         .meter = &v->meter,
         .stop = v->o->stop,
+        .met = meet,
+        .met_ctx = v,
     };
 
     for (size_t i = 0; i < count; i++)
@@ -413,6 +425,7 @@ static enum hf_code run_pass(struct verify *v, struct hf_err *err)
         .fs = o->fs,
         .pool = o->pool,
         .seed = o->archive->has_format ? o->archive->format.seed : 0,
+        .no_seed = !o->archive->has_format,
         .digest_path = v->digest_path,
         .anew = true,
         .stop = o->stop,
@@ -454,6 +467,10 @@ static enum hf_code tell_tail(struct verify *v, struct hf_err *err)
     }
     const enum hf_code rc = hf_owner_missing_tail(v->o->archive, last, &missing_to, err);
 
+    if (rc == HF_DAMAGE) {
+        tell(v, HF_VERIFY_DAMAGE, 0, 0, HF_NAME_OWNER, err->text);
+        return HF_OK;
+    }
     if (rc != HF_OK || missing_to == 0)
         return rc;
     HF_AUTO_FREE char *text = hf_strfmt("TXID %" PRIu64 " to %" PRIu64
@@ -611,6 +628,11 @@ static enum hf_code conclude(struct verify *v, struct hf_err *err)
     } else {
         v->report->proved_by_roots = false;
     }
+    if (v->seed_lost)
+        tell(v, HF_VERIFY_DAMAGE, 0, 0, HF_NAME_FORMAT,
+             HF_NAME_FORMAT
+             " is missing, and with it the seed of the roots that the segments "
+             "carry: they were judged by checksums alone. Put a copy of it back");
     tell_nested(v);
     if (v->gone_count > 0) {
         rc = look_again(v, &listed, err);

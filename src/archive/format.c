@@ -153,7 +153,14 @@ enum hf_code hf_format_read(const struct hf_archive *a, struct hf_archive_format
     if (rc == HF_OK)
         return HF_OK;
     hf_archive_url(a, url);
-    return hf_err_wrap(err, "%s", url);
+    if (rc != HF_DAMAGE)
+        return hf_err_wrap(err, "%s", url);
+    const struct hf_err why = *err;
+
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s: %s. Put a copy of that object back, or move it away: then what is "
+                      "restored is judged by checksums alone, and not by roots",
+                      url, why.text);
 }
 
 /* What lies in the archive becomes a->format. */

@@ -32,6 +32,16 @@ void hf_owner_init(struct hf_owner *o, struct hf_rand *rand, const char *host, u
     (void)snprintf(o->host, sizeof(o->host), "%s", hf_buf_str(&escaped));
 }
 
+void hf_owner_set_database(struct hf_owner *o, const char *path)
+{
+    HF_AUTO_BUF escaped = {0};
+
+    hf_percent_escape(path, &escaped);
+    o->database[0] = '\0';
+    if (escaped.len < sizeof(o->database))
+        (void)snprintf(o->database, sizeof(o->database), "%s", hf_buf_str(&escaped));
+}
+
 void hf_owner_print(const struct hf_owner *o, struct hf_buf *ret)
 {
     HF_AUTO_JSON *json = hf_json_new();
@@ -41,6 +51,8 @@ void hf_owner_print(const struct hf_owner *o, struct hf_buf *ret)
     hf_json_set_text(json, "node", o->node);
     hf_json_set_text(json, "host", o->host);
     hf_json_set_number(json, "pid", o->pid);
+    if (o->database[0] != '\0')
+        hf_json_set_text(json, "database", o->database);
     hf_json_set_number(json, "since_ms", (uint64_t)o->since_ms);
     hf_json_set_number(json, "attached_until_ms", (uint64_t)o->attached_until_ms);
     hf_json_set_number(json, "last_txid", o->last_txid);
@@ -73,6 +85,10 @@ static enum hf_code parse_fields(const json_t *json, struct hf_owner *o, struct 
     if (rc != HF_OK)
         return rc;
     rc = hf_json_get_number(json, "pid", HF_NUMBER_MAX, &o->pid, err);
+    if (rc != HF_OK)
+        return rc;
+    if (json_object_get(json, "database") != NULL)
+        rc = hf_json_get_text(json, "database", o->database, sizeof(o->database), err);
     if (rc != HF_OK)
         return rc;
     rc = parse_time(json, "since_ms", &o->since_ms, err);

@@ -19,15 +19,17 @@
 
 #define HF_NODE_MAX       33    /* bytes with NUL: 32 hex digits */
 #define HF_HOST_MAX       256   /* bytes with NUL, percent-escaped */
+#define HF_OWNER_DB_MAX   1024  /* bytes with NUL, of the database's path, percent-escaped */
 #define HF_OWNER_LEASE_MS 60000 /* how long a claim or a touch holds without conditional put */
 
 struct hf_owner {
-    uint64_t epoch;            /* of the last claim, from 1; 0: never claimed */
-    char node[HF_NODE_MAX];    /* random, kept by the owner: the same node may claim again */
-    char host[HF_HOST_MAX];    /* for messages */
-    uint64_t pid;              /* for messages */
-    int64_t since_ms;          /* when it claimed */
-    int64_t attached_until_ms; /* the owner is known to have watched the database until then */
+    uint64_t epoch;                 /* of the last claim, from 1; 0: never claimed */
+    char node[HF_NODE_MAX];         /* random, kept by the owner: the same node may claim again */
+    char host[HF_HOST_MAX];         /* for messages */
+    uint64_t pid;                   /* for messages */
+    char database[HF_OWNER_DB_MAX]; /* path on `host`; empty: not known, or too long */
+    int64_t since_ms;               /* when it claimed */
+    int64_t attached_until_ms;      /* the owner is known to have watched the database until then */
     uint64_t last_txid;     /* that the store had confirmed when this was written: the archive may
                                end later than that, never earlier */
     int64_t lease_until_ms; /* 0 where the store has conditional puts */
@@ -36,6 +38,9 @@ struct hf_owner {
 
 /* Who claims: node (hex of 128 random bits), host and pid; the rest is zero. */
 void hf_owner_init(struct hf_owner *o, struct hf_rand *rand, const char *host, uint64_t pid);
+
+/* The owner says which database it archives: of a path that is too long, nothing. */
+void hf_owner_set_database(struct hf_owner *o, const char *path);
 
 /* Append the object's bytes: all fields but the etag. */
 void hf_owner_print(const struct hf_owner *o, struct hf_buf *ret);

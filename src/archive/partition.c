@@ -100,10 +100,9 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* False on a broken escape, or one of NUL. */
-static bool decode(const char *name, struct hf_buf *ret)
+bool hf_percent_unescape(const char *text, struct hf_buf *ret)
 {
-    for (const char *p = name; *p != '\0'; p++) {
+    for (const char *p = text; *p != '\0'; p++) {
         if (*p != '%') {
             hf_buf_append(ret, p, 1);
             continue;
@@ -126,8 +125,8 @@ enum hf_code hf_partition_unescape(const char *name, struct hf_buf *ret, struct 
     HF_AUTO_BUF path = {0};
     char again[HF_PARTITION_MAX + 1];
 
-    if (!decode(name, &path) || hf_partition_escape(hf_buf_str(&path), again, err) != HF_OK ||
-        strcmp(again, name) != 0)
+    if (!hf_percent_unescape(name, &path) ||
+        hf_partition_escape(hf_buf_str(&path), again, err) != HF_OK || strcmp(again, name) != 0)
         return hf_err_set(err, HF_USAGE,
                           "\"%.200s\" is not the name of a partition: a path, percent-escaped with "
                           "upper-case digits and no more than needed",

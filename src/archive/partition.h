@@ -36,5 +36,8 @@ enum hf_code hf_partition_unescape(const char *name, struct hf_buf *ret,
 
 /* Append `text` with every byte but RFC 3986's unreserved ones and '/' as %XX. */
 void hf_percent_escape(const char *text, struct hf_buf *ret);
+/* The opposite, appended. False, and a part of it appended: a '%' without two upper-case digits, or
+ * a NUL. */
+bool hf_percent_unescape(const char *text, struct hf_buf *ret);
 
 #endif

@@ -144,6 +144,14 @@ static enum hf_code check_tail(struct planner *p, uint64_t last, struct hf_err *
     uint64_t missing_to = 0;
     const enum hf_code rc = hf_owner_missing_tail(p->archive, last, &missing_to, err);
 
+    if (rc == HF_DAMAGE) {
+        const struct hf_err why = *err;
+
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s: so it is not known whether segments are missing at the end; TXID "
+                          "%" PRIu64 " can still be asked for by number",
+                          why.text, last);
+    }
     if (rc != HF_OK || missing_to == 0)
         return rc;
     collect_chain(&p->views, last, &chain);

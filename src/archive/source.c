@@ -39,9 +39,9 @@ static enum hf_code read_range(struct hf_source *base, uint64_t offset, size_t l
 
     if (offset > base->size_bytes || len > base->size_bytes - offset)
         return hf_err_set(err, HF_DAMAGE,
-                          "%s: bytes %" PRIu64 " to %" PRIu64
-                          " are wanted of a segment of %" PRIu64,
-                          s->key, offset, offset + len, base->size_bytes);
+                          "%s has %" PRIu64 " bytes, and bytes %" PRIu64 " to %" PRIu64
+                          " of it are needed: it was cut off, or is no segment",
+                          s->key, base->size_bytes, offset, offset + len);
     if (len == 0)
         return HF_OK;
     rc = hf_store_get(s->store, s->key, s->offset_bytes + offset, len, ret, &object, err);

@@ -103,6 +103,7 @@ static void fill_stat(const struct stat *st, struct hf_stat *ret)
         .uid = st->st_uid,
         .gid = st->st_gid,
         .is_dir = S_ISDIR(st->st_mode),
+        .is_file = S_ISREG(st->st_mode),
     };
 }
 

@@ -37,6 +37,7 @@ struct hf_stat {
     uid_t uid;
     gid_t gid;
     bool is_dir;
+    bool is_file; /* neither a folder nor a pipe, socket or device */
 };
 
 /* Called once a name, "." and ".." left out; anything but HF_OK ends the listing with that code. */

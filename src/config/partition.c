@@ -168,7 +168,7 @@ enum hf_code hf_partition_list(struct hf_fs *fs, const struct hf_table *table,
     split(&x, table->partitions);
     rc = expand(&x, "", 0, err);
     if (rc != HF_OK)
-        return hf_err_wrap(err, "table %s: partitions", table->name);
+        return hf_err_wrap(err, "partitions");
     if (x.found.count > 0)
         qsort(x.found.items, x.found.count, sizeof(*x.found.items), compare);
     *ret = x.found;

@@ -43,6 +43,7 @@ struct hf_replica_options {
     struct hf_fs *fs;        /* borrowed, as pool and stop are */
     struct hf_pool *pool;    /* fetches and decodes in parallel */
     uint64_t seed;           /* of the archive's roots */
+    bool no_seed;            /* it is lost: segments are judged by what they carry beside roots */
     const char *digest_path; /* file for the digest; names beside it that begin with its name are
                                 the engine's. What a finished replica left there is used ... */
     bool anew;               /* ... but not with this: the replica begins at TXID 0 */

@@ -219,6 +219,16 @@ class Config(Tables):
         said = self.json(0, "config", "check", "-c", self.config)
         self.assertEqual([row["databases_count"] for row in said["tables"]], [2, 1])
 
+    def test_a_folder_of_databases_that_is_not_there_is_named_once(self):
+        config = os.path.join(self.folder, "none.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"store: file://{self.folder}/s\ntables:\n  - name: orders\n"
+                       f"    partitions: {self.folder}/none/*.db\n")
+        for words in (["config", "check"], ["archive", "--once"]):
+            answer = self.expect(2, *words, "-c", config)
+            self.assertEqual(answer.stderr.count("table orders"), 1, answer.stderr)
+            self.assertIn(f"partitions: {self.folder}/none: ", answer.stderr)
+
     def test_what_show_prints_means_the_same(self):
         text = self.expect(0, "config", "show", "-c", self.config).stdout
         said = self.json(0, "config", "show", "-c", self.config)

@@ -49,6 +49,11 @@ class BadDatabases(lib.Case):
         os.mkdir(self.db)
         self.archive(self.db, expect=2, says=[self.db, "folder"])
 
+    def test_a_pipe_and_a_device(self):
+        os.mkfifo(self.db)
+        for path in (self.db, "/dev/null"):
+            self.archive(path, expect=2, says=[path, "device", "expected a database file"])
+
     def test_a_database_in_rollback_journal_mode_is_left_as_it_is_unless_set_wal_is_said(self):
         with lib.connect(self.db) as db:
             db.execute("CREATE TABLE t(v)")

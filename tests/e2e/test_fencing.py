@@ -121,6 +121,25 @@ class Fencing:
         self.start("a").kill()
         self.hf("scrub", self.db, self.url, "--state", self.path("state-a"))
 
+    def test_another_database_of_this_machine_is_not_archived_over_the_one_that_is_there(self):
+        self.create()
+        first = self.start("a")
+        other = self.path("other.db")
+        self.create(other)
+        for words in (["archive", other, self.url, "--once"], ["archive", other, self.url]):
+            refused = self.hf(*words, "--state", self.path("state-b"), expect=2)
+            self.assertIn(f"is the archive of {self.db}, which is still there", refused.err)
+            self.assertIn(f"give {other} a URL of its own", refused.err)
+        lib.touch(self.db)
+        self.wait_archived(first)
+        first.stop()
+        self.assert_whole()
+        self.assert_restores_to_live()
+        # What moved, and what took its place, is the rightful one.
+        lib.os.rename(self.db, self.path("aside.db"))
+        lib.os.rename(other, self.path("moved.db"))
+        self.hf("archive", self.path("moved.db"), self.url, "--once")
+
     def state_of_archive(self):
         done = self.try_hf("list", self.url, "--json")
         return max(s["last_txid"] for s in done.partition["sections"]) if done.status == 0 else 0

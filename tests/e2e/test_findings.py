@@ -140,6 +140,19 @@ class Findings(lib.Case):
         self.assertEqual([f["kind"] for f in done.findings], ["hole"], done)
         self.assertIn(str(txid), done.findings[0]["text"])
 
+    def test_a_lost_format_object_is_store_damage_and_the_pages_are_compared_all_the_same(self):
+        self.quiet()
+        self.scrub(0)
+        self.archiver.stop()
+        os.unlink(f"{self.store}/holdfast/format")
+        for _ in range(2):
+            done = self.hf("scrub", self.db, self.url, "--json", "--no-progress", "--no-archive",
+                           expect=1)
+            self.assertEqual([f["kind"] for f in done.findings], ["store-damage"], done)
+            self.assertIn("holdfast/format", done.findings[0]["text"])
+            self.assertEqual(done.partition["pages_differ"], 0, done)
+            self.assertGreater(done.partition["pages_equal"], 0, done)
+
     # ---- the archiver's notes ----
 
     def digest(self):

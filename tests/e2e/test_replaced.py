@@ -95,7 +95,7 @@ class Replaced(lib.Case):
         self.archiver.wait_log("other.*following the log")
         self.archiver.wait_log("app.*WAL.*again in")
         lib.sql(self.db, "PRAGMA journal_mode=wal")
-        self.archiver.wait_log("app.*following the log")
+        self.archiver.wait_log("app.*snapshot is archived")
         self.archiver.stop()
 
     def test_a_database_that_was_moved_away_and_copied_back(self):

@@ -175,6 +175,55 @@ class StoreDamage(lib.Case):
         shutil.copy(foreign, self.objects()[(9, 1, 1)])
         self.assert_refused(self.objects()[(9, 1, 1)], *self.segments.values())
 
+    # ---- our small objects ----
+
+    def test_without_its_format_object_all_is_restored_by_checksums_and_is_status_1(self):
+        path = f"{self.store}/holdfast/format"
+        kept, whole = lib.read_bytes(path), lib.image(self.restore())
+        self.create()
+        for damaged in (False, True):
+            os.rename(path, self.path("spare"))
+            if damaged:
+                with open(path, "wb") as f:
+                    f.write(kept[:50])
+                says = "holdfast/format is not JSON"
+                self.fails("restore", self.url, expect=1, says=says)
+                self.assertIn("move it away", self.hf("verify", self.url, expect=1).err)
+                os.unlink(path)
+            out = self.new_path()
+            done = self.hf("restore", self.url, "-o", out, "--no-progress", expect=1)
+            self.assertIn("holdfast/format is missing", done.text)
+            self.assertEqual(lib.image(out), whole)
+            done = self.hf("verify", self.url, expect=1)
+            self.assertEqual(done.text.count("holdfast/format is missing"), 1, done)
+            self.assertIn(": 1 finding", done.text)
+            # Checksums still judge, and a segment that is damaged stays one.
+            lib.flip(self.segments[self.middle], os.path.getsize(self.segments[self.middle]) // 2)
+            self.fails("restore", self.url, expect=1, says=self.key(self.segments[self.middle]))
+            lib.flip(self.segments[self.middle], os.path.getsize(self.segments[self.middle]) // 2)
+            self.archive_once(expect=2)
+            os.rename(self.path("spare"), path)
+            self.hf("verify", self.url)
+
+    def test_without_its_owner_object_whole_all_but_the_end_is_known(self):
+        whole = lib.image(self.restore())
+        with open(f"{self.store}/holdfast/owner", "w", encoding="utf-8") as f:
+            f.write('{"epoch')
+        last = max(self.segments)
+        done = self.fails("restore", self.url, expect=1, says="holdfast/owner is not JSON")
+        self.assertIn(f"TXID {last} can still be asked for by number", done.err)
+        self.assertEqual(lib.image(self.restore("--txid", str(last))), whole)
+        done = self.hf("verify", self.url, "--json", expect=1)
+        self.assertEqual([f["kind"] for f in done.findings], ["damage"], done)
+        self.assertEqual(done.partition["last_txid"], last, done)
+
+    def test_what_can_still_be_had_of_a_damaged_archive_is_told(self):
+        path = self.segments[self.middle]
+        lib.flip(path, os.path.getsize(path) // 2)
+        done = self.fails("restore", self.url, expect=1, says=self.key(path))
+        self.assertIn(f"; TXID {self.middle - 1} can still be asked for by number", done.err)
+        self.restore("--txid", str(self.middle - 1))
+
     def test_an_archive_of_a_future_format_is_refused_with_status_2(self):
         path = f"{self.store}/holdfast/format"
         with open(path) as f:

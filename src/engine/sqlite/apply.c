@@ -219,14 +219,14 @@ static enum hf_code judge_growth(const struct work *w, const char *name, struct 
 }
 
 /* The state led to is the one that the segment tells of. */
-static enum hf_code judge_outcome(const struct hf_ltx_header *h, uint64_t post_sum,
-                                  struct hf_root root, uint64_t sum, const char *name,
-                                  struct hf_err *err)
+static enum hf_code judge_outcome(const struct apply *a, const struct hf_ltx_header *h,
+                                  uint64_t post_sum, struct hf_root root, uint64_t sum,
+                                  const char *name, struct hf_err *err)
 {
     char expected[HF_ROOT_HEX_MAX];
     char found[HF_ROOT_HEX_MAX];
 
-    if (h->format != 0 && !hf_root_equal(root, h->root)) {
+    if (h->format != 0 && !a->no_seed && !hf_root_equal(root, h->root)) {
         hf_root_hex(h->root, expected);
         hf_root_hex(root, found);
         return hf_err_set(err, HF_DAMAGE,
@@ -270,7 +270,7 @@ static void move_mark(struct apply *a, const struct hf_ltx_header *h, struct hf_
         .pages_count = h->commit,
         .root = root,
         .sum = sum,
-        .has_root = had_roots && h->format != 0,
+        .has_root = had_roots && h->format != 0 && !a->no_seed,
     };
 
     mark.from_log = segment_log_end(h, &mark.wal);
@@ -333,7 +333,7 @@ enum hf_code apply_segment(struct apply *a, struct hf_source *segment, struct hf
     if (rc != HF_OK)
         return rc;
     digest_bulk_sums(a->digest, &root, &sum);
-    rc = judge_outcome(&header, post_sum, root, sum, segment->name, err);
+    rc = judge_outcome(a, &header, post_sum, root, sum, segment->name, err);
     if (rc != HF_OK)
         return rc;
     move_mark(a, &header, root, sum);

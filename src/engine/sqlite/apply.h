@@ -14,6 +14,7 @@ struct apply {
     struct digest_mark mark; /* what the digest stands for; moves on */
     struct hf_file *pages;   /* or NULL: write each page at its place */
     uint64_t seed;
+    bool no_seed; /* roots cannot be judged, and the mark has none */
     struct hf_pool *pool;
     hf_stop_flag *stop; /* or NULL */
     bool begun;         /* out: digest and pages may have been changed by the last call */

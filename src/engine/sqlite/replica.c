@@ -153,6 +153,7 @@ enum hf_code sqlite_replica_open(const struct hf_replica_options *o, struct hf_r
         .mark = *digest_mark(r->digest),
         .pages = r->pages,
         .seed = o->seed,
+        .no_seed = o->no_seed,
         .pool = o->pool,
         .stop = o->stop,
     };

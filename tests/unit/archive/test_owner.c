@@ -54,7 +54,29 @@ static void bytes_are_the_documented_ones(void **state)
     assert_int_equal(back.since_ms, o.since_ms);
     assert_int_equal(back.attached_until_ms, o.attached_until_ms);
     assert_int_equal(back.last_txid, 77);
-    /* No field may be missing or cut. */
+    assert_string_equal(back.database, "");
+    /* The database may be missing, as in archives of before it was told. */
+    HF_AUTO_BUF named = {0};
+
+    hf_owner_set_database(&o, "/srv/a 100%.db");
+    hf_owner_print(&o, &named);
+    assert_non_null(strstr(hf_buf_str(&named), "\"database\": \"/srv/a%20100%25.db\",\n"));
+    hf_must(hf_owner_parse(hf_buf_slice(&named), &back, &err), &err);
+    assert_string_equal(back.database, "/srv/a%20100%25.db");
+    HF_AUTO_FREE char *longest = hf_strdup("/");
+
+    while (strlen(longest) < HF_OWNER_DB_MAX - 1) {
+        char *longer = hf_strfmt("%sx", longest);
+
+        hf_free(longest);
+        longest = longer;
+    }
+    hf_owner_set_database(&o, longest);
+    assert_string_equal(o.database, longest);
+    longest[0] = ' '; /* longer when it is escaped */
+    hf_owner_set_database(&o, longest);
+    assert_string_equal(o.database, "");
+    /* No other field may be missing or cut. */
     for (size_t len = 0; len + 2 < sizeof(golden); len++)
         assert_int_equal(hf_owner_parse(hf_slice(golden, len), &back, &err), HF_DAMAGE);
     for (const char *field = strchr(golden, '"'); field != NULL; field = strchr(field + 1, '\n')) {

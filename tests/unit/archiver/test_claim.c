@@ -148,6 +148,58 @@ static void an_owner_over_this_very_folder_has_ended(void **state)
     fixture_done(&f);
 }
 
+static enum hf_code check_database(struct fixture *f, const char *host, const char *path)
+{
+    const struct hf_archiver_env env = {.fs = hf_fs_system()};
+    HF_AUTO_FREE char *own = hf_strdup(path);
+    struct partition p = {.env = &env, .archive = f->archive};
+
+    p.target.db_path = own;
+    p.target.url = "mem:";
+    hf_owner_init(&p.owner, &f->rand, host, 78);
+    hf_owner_set_database(&p.owner, path);
+    return partition_check_database(&p, &f->err);
+}
+
+static char *file(struct fixture *f, const char *name)
+{
+    char *path = hf_strfmt("%s/%s", f->dir, name);
+
+    hf_must(hf_fs_replace(hf_fs_system(), path, hf_slice_str("x"), 0600, &f->err), &f->err);
+    return path;
+}
+
+static void another_database_of_this_machine_that_is_still_there_is_not_archived_over(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    HF_AUTO_FREE char *a = file(&f, "a 100%.db");
+    HF_AUTO_FREE char *b = file(&f, "b.db");
+    HF_AUTO_FREE char *link = hf_strfmt("%s/link.db", f.dir);
+
+    hf_must(check_database(&f, "host", b), &f.err); /* nobody's */
+    claim(&f);
+    hf_must(check_database(&f, "host", b), &f.err); /* its owner did not say which */
+    hf_owner_init(&f.owner, &f.rand, "host", 77);
+    hf_owner_set_database(&f.owner, a);
+    hf_must(hf_owner_claim(&f.archive, &f.owner, hf_now_ms(&f.clock.base), &f.err), &f.err);
+    assert_int_equal(check_database(&f, "host", b), HF_USAGE);
+    assert_non_null(strstr(f.err.text, a));
+    assert_non_null(strstr(f.err.text, b));
+    hf_must(hf_owner_touch(&f.archive, &f.owner, hf_now_ms(&f.clock.base), &f.err), &f.err);
+    assert_int_equal(check_database(&f, "host", b), HF_USAGE);
+
+    hf_must(check_database(&f, "host", a), &f.err);
+    hf_must(check_database(&f, "elsewhere", b), &f.err); /* its paths are not ours */
+    hf_must(hf_fs_link(hf_fs_system(), a, link, &f.err), &f.err);
+    hf_must(check_database(&f, "host", link), &f.err); /* the same by another name */
+    hf_must(hf_fs_unlink(hf_fs_system(), a, &f.err), &f.err);
+    hf_must(check_database(&f, "host", b), &f.err); /* it took the other's place */
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +208,7 @@ int main(void)
         cmocka_unit_test(an_owner_whose_clock_is_ahead_is_not_ended),
         cmocka_unit_test(an_owner_over_this_very_folder_has_ended),
         cmocka_unit_test(a_claim_that_was_cut_short_is_ours_all_the_same),
+        cmocka_unit_test(another_database_of_this_machine_that_is_still_there_is_not_archived_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

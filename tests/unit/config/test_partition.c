@@ -125,7 +125,7 @@ static void a_missing_fixed_folder_is_an_error_and_an_empty_one_is_not(void **st
     struct hf_err err;
 
     assert_int_equal(list(hf_fs_system(), *state, "nowhere/*.db", &found, &err), HF_NOT_FOUND);
-    assert_non_null(strstr(err.text, "table orders: partitions: "));
+    assert_non_null(strstr(err.text, "partitions: "));
     assert_non_null(strstr(err.text, "nowhere"));
     assert_int_equal(list(hf_fs_system(), *state, "a.db/*.db", &found, &err), HF_NOT_FOUND);
     assert_non_null(strstr(err.text, "a.db is not a folder"));
