@@ -497,7 +497,7 @@ static void what_is_no_database_is_refused(void **state)
     } cases[] = {
         {"", 40960, "encrypted"}, /* as an encrypted one looks */
         {"Dear reader, this is a letter", 1000, "not a SQLite database"},
-        {"", 0, "journal mode 'delete'"}, /* an empty file is an empty database */
+        {"", 0, "is empty"},
         {"SQLite format 2", 4096, "not a SQLite database"},
     };
 
@@ -554,6 +554,31 @@ static void a_database_that_was_cut_off_is_refused(void **state)
     }
 }
 
+/* SQLite deletes a log beside an empty database; it may be all that is left of this one. */
+static void the_log_of_a_database_cut_off_to_nothing_is_left_alone(void **state)
+{
+    struct book *b = book_new();
+    struct child c = {.db_path = b->db_path, .state_dir = b->state_dir};
+    sqlite3 *app = book_app(b, "PRAGMA wal_autocheckpoint=0");
+    struct stat before;
+    struct stat after;
+    struct hf_err err;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a)");
+    book_exec(app, "INSERT INTO t VALUES(randomblob(10000))");
+    assert_int_equal(sqlite3_db_config(app, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+    assert_int_equal(truncate(b->db_path, 0), 0);
+    assert_true(look_at(&c, "-wal", &before));
+    must_be_refused(&c, HF_DAMAGE, "cut off");
+    assert_int_equal(hf_engine_sqlite()->live_prepare(b->db_path, &err), HF_DAMAGE);
+    assert_true(look_at(&c, "-wal", &after));
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(after.st_size, before.st_size);
+    book_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +589,7 @@ int main(void)
         cmocka_unit_test(what_is_no_database_is_refused),
         cmocka_unit_test(a_rollback_journal_is_refused_with_the_way_out),
         cmocka_unit_test(a_database_that_was_cut_off_is_refused),
+        cmocka_unit_test(the_log_of_a_database_cut_off_to_nothing_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

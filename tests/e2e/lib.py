@@ -224,12 +224,12 @@ class Archiver:
 class Writer:
     """One application process of writer.py. Its log tells what it committed, and when."""
 
-    def __init__(self, folder, db, kind, *options, name="writer", user=None):
+    def __init__(self, folder, db, kind, *options, name="writer", python=sys.executable):
         self.log_path = f"{folder}/{name}.log"
         self.err_path = f"{folder}/{name}.err"
         with open(self.err_path, "w") as err, open(self.log_path, "w"):
             self.process = subprocess.Popen(
-                [*LEASH, sys.executable, f"{HERE}/writer.py", db, self.log_path, kind, *options],
+                [*LEASH, python, f"{HERE}/writer.py", db, self.log_path, kind, *options],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err)
 
     def stop(self):
@@ -255,10 +255,11 @@ class Case(unittest.TestCase):
     """A folder, a store in it, and the processes of one test."""
 
     maxDiff = 2000
+    base = None  # the folder of its folder, where it must not be $TMPDIR
 
     def setUp(self):
         self.holdfast = holdfast_path()
-        self.folder = tempfile.mkdtemp(prefix="holdfast-e2e-")
+        self.folder = tempfile.mkdtemp(prefix="holdfast-e2e-", dir=self.base)
         self.db = f"{self.folder}/app.db"
         self.store = f"{self.folder}/store"
         self.url = f"file://{self.store}"
@@ -323,9 +324,10 @@ class Case(unittest.TestCase):
         self.processes.append(archiver)
         return archiver.wait_attached() if attached else archiver
 
-    def start_writer(self, kind, *options, db=None):
+    def start_writer(self, kind, *options, db=None, python=sys.executable):
         self.made += 1
-        writer = Writer(self.folder, db or self.db, kind, *options, name=f"writer-{self.made}")
+        writer = Writer(self.folder, db or self.db, kind, *options, name=f"writer-{self.made}",
+                        python=python)
         self.processes.append(writer)
         return writer
 
@@ -343,8 +345,8 @@ class Case(unittest.TestCase):
             os.chmod(path, mode)
         return path
 
-    def histories(self):
-        return model.History([w.log_path for w in self.processes if isinstance(w, Writer)])
+    def histories(self, shape="rows"):
+        return model.History([w.log_path for w in self.processes if isinstance(w, Writer)], shape)
 
     # ---- archives ----
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -62,6 +63,34 @@ static enum hf_code configure(struct conn *c, struct hf_err *err)
     return HF_OK;
 }
 
+/*
+ * To be asked before SQLite reads anything. A file of 0 bytes is an empty database to it: it
+ * deletes a -wal that lies beside one (pagerOpenWalIfPresent), which may be all that is left, and
+ * the first page it writes decides page size, encoding and auto_vacuum, which is the application's
+ * choice.
+ */
+static enum hf_code require_a_page(const char *db_path, struct hf_err *err)
+{
+    HF_AUTO_FREE char *wal = hf_strfmt("%s-wal", db_path);
+    struct stat st;
+
+    if (stat(db_path, &st) < 0)
+        return hf_err_sys(err, errno == ENOENT ? HF_NOT_FOUND : HF_IO, "stat");
+    if (st.st_size > 0)
+        return HF_OK;
+    if (stat(wal, &st) == 0 && st.st_size > 0)
+        return hf_err_set(
+            err, HF_DAMAGE,
+            "its file has 0 bytes and its -wal has %jd: it was cut off. Keep the -wal "
+            "aside before anything opens the database, which deletes it, and restore "
+            "the database before archiving it",
+            (intmax_t)st.st_size);
+    return hf_err_set(
+        err, HF_USAGE,
+        "the database is empty: a file of 0 bytes, whose page size is not chosen yet. "
+        "Let its application write to it first, in WAL mode");
+}
+
 /* The journal mode, from the database itself: never set, only asked. */
 static enum hf_code require_wal_mode(struct conn *c, struct hf_err *err)
 {
@@ -80,30 +109,41 @@ static enum hf_code require_wal_mode(struct conn *c, struct hf_err *err)
     return rc;
 }
 
+/* Open it to read and write; it must be there, and have something to read. */
+static enum hf_code open_handle(const char *db_path, struct conn *c, struct hf_err *err)
+{
+    if (sqlite3_open_v2(db_path, &c->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return explain(err, c, "open the database");
+    (void)sqlite3_busy_timeout(c->db, OPEN_WAIT_MS);
+    return require_a_page(db_path, err);
+}
+
+static enum hf_code open_to_follow(const char *db_path, struct conn *c, struct hf_err *err)
+{
+    enum hf_code rc = open_handle(db_path, c, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (sqlite3_db_readonly(c->db, "main") == 1) /* SQLite falls back to that by itself */
+        return hf_err_set(err, HF_DENIED,
+                          "the database is read-only here: it must be writable by this user");
+    rc = configure(c, err);
+    if (rc == HF_OK)
+        rc = require_wal_mode(c, err);
+    if (rc != HF_OK)
+        return rc;
+    if (sqlite3_exec(c->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(c->db, "PRAGMA schema_version", -1, &c->touch, NULL) != SQLITE_OK ||
+        sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &c->file) != SQLITE_OK)
+        return explain(err, c, "set up the connection");
+    return conn_begin(c, err);
+}
+
 enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err)
 {
     struct conn c = {0};
-    const int opened = sqlite3_open_v2(db_path, &c.db, SQLITE_OPEN_READWRITE, NULL);
-    enum hf_code rc = HF_OK;
+    const enum hf_code rc = open_to_follow(db_path, &c, err);
 
-    if (opened != SQLITE_OK)
-        rc = explain(err, &c, "open the database");
-    else if (sqlite3_db_readonly(c.db, "main") == 1) /* SQLite falls back to that by itself */
-        rc = hf_err_set(err, HF_DENIED,
-                        "the database is read-only here: it must be writable by this user");
-    if (rc == HF_OK) {
-        (void)sqlite3_busy_timeout(c.db, OPEN_WAIT_MS);
-        rc = configure(&c, err);
-    }
-    if (rc == HF_OK)
-        rc = require_wal_mode(&c, err);
-    if (rc == HF_OK &&
-        (sqlite3_exec(c.db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
-         sqlite3_prepare_v2(c.db, "PRAGMA schema_version", -1, &c.touch, NULL) != SQLITE_OK ||
-         sqlite3_file_control(c.db, "main", SQLITE_FCNTL_FILE_POINTER, &c.file) != SQLITE_OK))
-        rc = explain(err, &c, "set up the connection");
-    if (rc == HF_OK)
-        rc = conn_begin(&c, err);
     if (rc != HF_OK) {
         conn_close(&c);
         return hf_err_wrap(err, "%s", db_path);
@@ -125,10 +165,10 @@ void conn_close(struct conn *c)
 enum hf_code conn_set_wal_mode(const char *db_path, struct hf_err *err)
 {
     HF_CLEANUP(conn_close) struct conn c = {0};
+    const enum hf_code rc = open_handle(db_path, &c, err);
 
-    if (sqlite3_open_v2(db_path, &c.db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-        return explain(err, &c, db_path);
-    (void)sqlite3_busy_timeout(c.db, OPEN_WAIT_MS);
+    if (rc != HF_OK)
+        return hf_err_wrap(err, "%s", db_path);
     if (sqlite3_db_config(c.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK ||
         sqlite3_exec(c.db, "PRAGMA journal_mode=wal", NULL, NULL, NULL) != SQLITE_OK)
         return explain(err, &c, db_path);

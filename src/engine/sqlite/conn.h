@@ -38,8 +38,9 @@ enum conn_hold {
 };
 
 /*
- * Open without creating. HF_NOT_FOUND, HF_DENIED, HF_BUSY (an application holds it exclusively), or
- * HF_USAGE: not a SQLite database, or not in WAL mode; the message says what to do.
+ * Open without creating. HF_NOT_FOUND; HF_DENIED; HF_BUSY: an application holds it exclusively;
+ * HF_USAGE: not a SQLite database, empty, or not in WAL mode; HF_DAMAGE: cut off. The message says
+ * what to do. A -wal beside a file of 0 bytes is left alone.
  */
 enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err) HF_MUST_CHECK;
 void conn_close(struct conn *c);

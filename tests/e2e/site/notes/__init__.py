@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes, and how many each author has."""
