@@ -218,20 +218,20 @@ static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_
     return rc;
 }
 
-/* What can be had of an archive that is damaged behind `txid`, the state that was reached. */
-static enum hf_code tell_way_out(uint64_t txid, struct hf_err *err)
+/* The message says what can be had of an archive that is damaged behind `txid`. */
+static void tell_way_out(uint64_t txid, struct hf_err *err)
 {
     const struct hf_err why = *err;
 
     if (txid == 0)
-        return hf_err_set(err, why.code,
-                          "%s; `holdfast verify` tells whether anything else can be restored",
-                          why.text);
-    return hf_err_set(err, why.code,
-                      "%s; TXID %" PRIu64
-                      " can still be asked for by number, and `holdfast verify` "
-                      "tells what else",
-                      why.text, txid);
+        (void)hf_err_set(err, why.code,
+                         "%s; `holdfast verify` tells whether anything else can be restored",
+                         why.text);
+    else
+        (void)hf_err_set(err, why.code,
+                         "%s; TXID %" PRIu64
+                         " can still be asked for by number, and `holdfast verify` tells what else",
+                         why.text, txid);
 }
 
 static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct hf_plan *plan,
@@ -251,7 +251,7 @@ static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct h
         return rc;
     rc = run(o, plan, &route, r, report, err);
     if (rc == HF_DAMAGE)
-        return tell_way_out(r->ops->state(r)->txid, err);
+        tell_way_out(r->ops->state(r)->txid, err);
     if (rc == HF_OK)
         *ret = hf_take_ptr(&r);
     return rc;
