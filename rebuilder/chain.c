@@ -47,6 +47,24 @@ static enum hf_code apply_next(struct hf_chain *c, struct hf_fetch *fetch, struc
     return HF_OK;
 }
 
+enum hf_code hf_chain_check_alone(struct hf_chain *c, const struct hf_segment_ref *ref,
+                                  struct hf_err *err)
+{
+    HF_CLEANUP(hf_fetch_free_ptr)
+    struct hf_fetch *fetch = hf_fetch_new(c->archive, c->pool, ref, 1, c->meter, c->stop);
+    struct hf_source *source;
+    enum hf_code rc;
+
+    c->names_lie = false;
+    c->applied = 0;
+    if (c->stop != NULL && *c->stop)
+        return hf_err_set(err, HF_CANCELED, "stopped before %s was read", ref->key);
+    rc = hf_fetch_next(fetch, &source, err);
+    if (rc == HF_OK)
+        rc = meet(c, source, ref, err);
+    return rc != HF_OK ? rc : c->engine->segment_check(source, c->pool, err);
+}
+
 enum hf_code hf_chain_apply(struct hf_chain *c, struct hf_replica *r,
                             const struct hf_segment_ref *refs, size_t refs_count, hf_chain_fn *fn,
                             void *ctx, struct hf_err *err)

@@ -41,4 +41,11 @@ enum hf_code hf_chain_apply(struct hf_chain *c, struct hf_replica *r,
                             const struct hf_segment_ref *refs, size_t refs_count, hf_chain_fn *fn,
                             void *ctx, struct hf_err *err) HF_MUST_CHECK;
 
+/*
+ * The segment's header agrees with its key, and all its checksums hold; what stood before it, and
+ * so its root, is not looked at. For one that nothing leads to. Codes as hf_chain_apply().
+ */
+enum hf_code hf_chain_check_alone(struct hf_chain *c, const struct hf_segment_ref *ref,
+                                  struct hf_err *err) HF_MUST_CHECK;
+
 #endif

@@ -7,7 +7,7 @@
  * as levels overlap: a pass begins with a snapshot and at each step takes, of the objects that may
  * follow, the one not yet proved that goes least far; only where there is none it takes a proved
  * one, the longest that does not pass the next unproved one. All ways to a TXID must lead to the
- * same root.
+ * same root. What no way leads to is read as well, and is right by itself or not.
  *
  * Invariants
  * 1. After every pass at least one more object is proved, excluded by a finding, gone, or found to
@@ -38,7 +38,7 @@ enum mark {
     PROVED,
     EXCLUDED,    /* a finding tells of it */
     GONE,        /* removed since it was listed, or so it seems */
-    OUT_OF_REACH /* nothing leads to it */
+    OUT_OF_REACH /* nothing leads to it; by itself it is right */
 };
 
 /* A state that the archive holds. */
@@ -359,7 +359,7 @@ static enum hf_code exclude(struct verify *v, size_t i, bool names_lie, struct h
     }
     if (err->code != HF_DAMAGE)
         return err->code;
-    if (v->marks[i] == UNPROVED)
+    if (v->marks[i] != PROVED)
         v->report->objects_read++;
     v->marks[i] = EXCLUDED;
     v->excluded_count++;
@@ -367,12 +367,6 @@ static enum hf_code exclude(struct verify *v, size_t i, bool names_lie, struct h
     tell(v, names_lie ? HF_VERIFY_FOREIGN : HF_VERIFY_DAMAGE, s->min_txid, s->max_txid, key,
          err->text);
     return HF_OK;
-}
-
-static void refs_done(struct hf_segment_ref (*refs)[BATCH_SEGMENTS])
-{
-    for (size_t i = 0; i < BATCH_SEGMENTS; i++)
-        hf_segment_ref_done(&(*refs)[i]);
 }
 
 static enum hf_code meet(void *ctx, const struct hf_seg_info *info, struct hf_err *err)
@@ -384,14 +378,9 @@ static enum hf_code meet(void *ctx, const struct hf_seg_info *info, struct hf_er
     return HF_OK;
 }
 
-/* Apply the path's next objects; `*ret_failed`: one was excluded, and the pass is over. */
-static enum hf_code run_batch(struct verify *v, struct hf_replica *r, bool *ret_failed,
-                              struct hf_err *err)
+static struct hf_chain chain_of(struct verify *v)
 {
-    HF_CLEANUP(refs_done) struct hf_segment_ref refs[BATCH_SEGMENTS] = {0};
-    const size_t left = v->path_count - v->path_at;
-    const size_t count = left < BATCH_SEGMENTS ? left : BATCH_SEGMENTS;
-    struct hf_chain chain = {
+    return (struct hf_chain){
         .engine = v->o->engine,
         .archive = v->o->archive,
         .pool = v->o->pool,
@@ -400,6 +389,22 @@ static enum hf_code run_batch(struct verify *v, struct hf_replica *r, bool *ret_
         .met = meet,
         .met_ctx = v,
     };
+}
+
+static void refs_done(struct hf_segment_ref (*refs)[BATCH_SEGMENTS])
+{
+    for (size_t i = 0; i < BATCH_SEGMENTS; i++)
+        hf_segment_ref_done(&(*refs)[i]);
+}
+
+/* Apply the path's next objects; `*ret_failed`: one was excluded, and the pass is over. */
+static enum hf_code run_batch(struct verify *v, struct hf_replica *r, bool *ret_failed,
+                              struct hf_err *err)
+{
+    HF_CLEANUP(refs_done) struct hf_segment_ref refs[BATCH_SEGMENTS] = {0};
+    const size_t left = v->path_count - v->path_at;
+    const size_t count = left < BATCH_SEGMENTS ? left : BATCH_SEGMENTS;
+    struct hf_chain chain = chain_of(v);
 
     for (size_t i = 0; i < count; i++)
         hf_segment_ref_init(&refs[i], v->o->archive, item(v, v->path[v->path_at + i]));
@@ -438,6 +443,31 @@ static enum hf_code run_pass(struct verify *v, struct hf_err *err)
     for (v->path_at = 0; rc == HF_OK && v->path_at < v->path_count && !failed;)
         rc = run_batch(v, r, &failed, err);
     return rc;
+}
+
+/* ---- what no way leads to ------------------------------------------------------------------ */
+
+/* Nobody can restore by these objects; but whoever deletes others goes by what this says of them.
+ */
+static enum hf_code check_out_of_reach(struct verify *v, struct hf_err *err)
+{
+    for (size_t i = 0; i < v->list.count && v->excluded_count < EXCLUDED_MAX; i++) {
+        if (v->marks[i] != OUT_OF_REACH)
+            continue;
+        HF_CLEANUP(hf_segment_ref_done) struct hf_segment_ref ref = {0};
+        struct hf_chain chain = chain_of(v);
+
+        hf_segment_ref_init(&ref, v->o->archive, item(v, i));
+        enum hf_code rc = hf_chain_check_alone(&chain, &ref, err);
+
+        if (rc == HF_OK)
+            v->report->objects_read++;
+        else
+            rc = exclude(v, i, chain.names_lie, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
 }
 
 /* ---- what names alone tell ----------------------------------------------------------------- */
@@ -658,6 +688,9 @@ static enum hf_code verify(struct verify *v, struct hf_err *err)
         if (rc != HF_OK)
             return rc;
     }
+    rc = check_out_of_reach(v, err);
+    if (rc != HF_OK)
+        return rc;
     if (v->excluded_count == EXCLUDED_MAX)
         tell(v, HF_VERIFY_DAMAGE, 0, 0, "",
              "so many objects are damaged that the rest was not "

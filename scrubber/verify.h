@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify.h - the archive against itself: every object of every restorable chain is read and proved.
+ * verify.h - the archive against itself: every object is read, and those of every restorable chain
+ * are proved.
  */
 #ifndef HF_SCRUBBER_VERIFY_H
 #define HF_SCRUBBER_VERIFY_H
