@@ -5,9 +5,9 @@
  */
 #include "cli/listed.h"
 
+#include "archive/source.h"
 #include "base/alloc.h"
 #include "base/check.h"
-#include "cli/header.h"
 
 static int64_t hinted_ms(const struct hf_segment *segment)
 {
@@ -25,11 +25,14 @@ static enum hf_code read_time(const struct hf_session *s, struct hf_listed *l,
     }
     l->headers_read++;
 
-    const enum hf_code rc = hf_header_read(s, &l->archive, segment, &info, err);
+    const enum hf_code rc =
+        hf_segment_read_info(&l->archive, s->engine->codec, segment, &info, err);
 
-    if (rc == HF_OK)
-        *ret = info.time_ms;
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    *ret = info.time_ms;
+    l->seed_lost = l->seed_lost || (info.has_root && !l->archive.has_format);
+    return HF_OK;
 }
 
 static enum hf_code read_sections(const struct hf_session *s, struct hf_listed *l,
@@ -168,7 +171,7 @@ bool hf_listed_is_broken(const struct hf_listed *l)
         if (l->spans.runs[i].restorable_from == 0)
             return true;
     }
-    return l->spans.holes_count > 0 || l->tail_txid != 0;
+    return l->spans.holes_count > 0 || l->tail_txid != 0 || l->seed_lost;
 }
 
 uint64_t hf_listed_bytes(const struct hf_listed *l)

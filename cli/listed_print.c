@@ -4,6 +4,7 @@
 
 #include "cli/gaps.h"
 #include "cli/listed.h"
+#include "cli/proof.h"
 #include "cli/text.h"
 
 #define SNAPSHOTS_SHOWN_MAX 10
@@ -85,6 +86,9 @@ static void runs_json(const struct hf_listed *l, json_t *object)
 
 void hf_listed_json(const struct hf_listed *l, json_t *object)
 {
+    hf_proof_json(l->archive.has_format, object);
+    if (l->seed_lost)
+        hf_out_set_bool(object, "seed_lost", true);
     if (l->archive.has_format) {
         hf_out_set_text(object, "engine", l->archive.format.engine);
         hf_out_set_number(object, "page_bytes", l->archive.format.page_bytes);
@@ -207,8 +211,12 @@ static void print_head(const struct hf_listed *l, const struct hf_place *place, 
         hf_text_count(l->archive.format.page_bytes, text);
         hf_buf_printf(ret, "  %s, pages of %s bytes, lineage %.8s\n", l->archive.format.engine,
                       text, l->archive.format.lineage);
+    } else if (l->seed_lost) {
+        hf_buf_printf(ret,
+                      "  MISSING: holdfast/format, and with it the seed of the roots that the "
+                      "segments carry. Put a copy of it back\n");
     } else {
-        hf_buf_printf(ret, "  written by another tool: it has no roots, so checksums must do\n");
+        hf_buf_printf(ret, "  %s\n", hf_proof_weaker_text);
     }
     if (!l->has_owner)
         return;

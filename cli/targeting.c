@@ -6,6 +6,7 @@
 
 #include "archive/owner.h"
 #include "cli/gaps.h"
+#include "cli/proof.h"
 #include "cli/text.h"
 
 enum hf_code hf_targeting(const struct hf_session *s, bool whole_table, struct hf_target *ret,
@@ -113,6 +114,7 @@ static void tell_set_back(struct hf_session *s, const char *path, int64_t wanted
 static void tell_seed_lost(struct hf_session *s, const char *path, json_t *object)
 {
     hf_out_set_bool(object, "seed_lost", true);
+    hf_proof_json(false, object);
     hf_out_finding(s->out,
                    "%s: holdfast/format is missing in the archive, and with it the seed of the "
                    "roots: the pages were checked by the segments' checksums alone",
@@ -134,8 +136,7 @@ static void print_state(const struct hf_session *s, const char *done, const char
     hf_text_count(report->state.page_bytes, page_bytes);
     hf_out_line(s->out, "%s %s: TXID %s (%s), %s pages of %s bytes, %s", done, path, txid, when,
                 pages, page_bytes,
-                report->proved ? "proved by the archive's root"
-                               : "checked by the checksums of its segments");
+                report->proved ? "proved by the archive's root" : "checked by checksums only");
 }
 
 static void set_state(json_t *object, const char *path, const struct hf_rebuild_report *report)
@@ -167,6 +168,8 @@ void hf_targeting_report(struct hf_session *s, const struct hf_archive *archive,
         tell_after_last(s, archive, target->time_ms, report->state.time_ms, object);
     if (report->seed_lost)
         tell_seed_lost(s, path, object);
+    else
+        hf_proof_tell(s->out, report->proved, object);
     if (report->gap.to_txid != 0)
         tell_gap(s, path, target->time_ms, report, object);
     if (report->set_back.txid != 0)

@@ -13,7 +13,6 @@
 
 #include "base/alloc.h"
 #include "cli/bar.h"
-#include "cli/header.h"
 #include "cli/restoring.h"
 #include "cli/targeting.h"
 #include "cli/text.h"
@@ -62,7 +61,8 @@ static bool was_unborn(const struct hf_session *s, const struct hf_archive *arch
         struct hf_seg_info info;
 
         if (all.items[i].max_txid == 1)
-            return hf_header_read(s, archive, &all.items[i], &info, &err) == HF_OK &&
+            return hf_segment_read_info(archive, s->engine->codec, &all.items[i], &info, &err) ==
+                       HF_OK &&
                    info.time_ms > target->time_ms;
     }
     return false;

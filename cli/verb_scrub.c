@@ -13,6 +13,7 @@
 #include "cli/archiving.h"
 #include "cli/attendant.h"
 #include "cli/bar.h"
+#include "cli/proof.h"
 #include "cli/text.h"
 #include "scrubber/scrubber.h"
 
@@ -200,6 +201,7 @@ static void set_report(json_t *object, const struct hf_scrub_report *r)
     hf_out_set_bool(object, "from_device", r->from_device);
     hf_out_set_text(object, "weaker_why", r->weaker_why);
     hf_out_set_bool(object, "proved_by_roots", r->proved_by_roots);
+    hf_proof_json(r->proved_by_roots, object);
     hf_out_set_bool(object, "clean", r->findings_count == 0);
     hf_out_set_bool(object, "complete", r->complete);
     hf_out_set_bool(object, "attended", !r->supposed);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "cli/bar.h"
 #include "cli/places.h"
+#include "cli/proof.h"
 #include "cli/text.h"
 #include "cli/workdir.h"
 #include "scrubber/verify.h"
@@ -68,6 +69,7 @@ static void set_report(json_t *object, const struct hf_verify_report *r)
     hf_out_set_number(object, "first_txid", r->first_txid);
     hf_out_set_number(object, "last_txid", r->last_txid);
     hf_out_set_bool(object, "proved_by_roots", r->proved_by_roots);
+    hf_proof_json(r->proved_by_roots, object);
 }
 
 static enum hf_code verify_in(struct hf_session *s, const struct hf_places *places,
@@ -99,9 +101,12 @@ static enum hf_code verify_in(struct hf_session *s, const struct hf_places *plac
     if (report.findings_count > 0)
         hf_session_found(s);
     set_report(object, &report);
-    if (rc == HF_OK)
-        print_report(s, place, &report);
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    print_report(s, place, &report);
+    if (!archive.has_format && report.findings_count == 0)
+        hf_out_line(s->out, "  %s", hf_proof_weaker_text);
+    return HF_OK;
 }
 
 static enum hf_code verify_place(struct hf_session *s, const struct hf_places *places,

@@ -196,6 +196,7 @@ class StoreDamage(lib.Case):
             self.assertEqual(lib.image(out), whole)
             done = self.hf("verify", self.url, expect=1)
             self.assertEqual(done.text.count("holdfast/format is missing"), 1, done)
+            self.assertIn("MISSING: holdfast/format", self.hf("list", self.url, expect=1).out)
             self.assertIn(": 1 finding", done.text)
             # Checksums still judge, and a segment that is damaged stays one.
             lib.flip(self.segments[self.middle], os.path.getsize(self.segments[self.middle]) // 2)
