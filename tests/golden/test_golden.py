@@ -116,6 +116,37 @@ class Holdfast(Case):
                 for at, of, prefix, expected in archives() if (at, of) == (folder, kind)})
 
 
+class Litestream(Case):
+    """An archive of Litestream's whose pages are LZ4 frames, as its versions up to 0.5.15 wrote."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = f"{HERE}/litestream-0.5.15"
+        with open(f"{self.place}/expected.json", encoding="utf-8") as file:
+            self.expected = {int(txid): want for txid, want in json.load(file).items()}
+        self.url = f"file://{self.place}/archive"
+
+    def test_each_txid_is_restored_and_the_reader_says_the_same(self):
+        archive = reader.Archive(f"{self.place}/archive")
+        self.assertEqual(archive.txids(), sorted(self.expected))
+        for txid, want in self.expected.items():
+            out = f"{self.folder}/{txid}.db"
+            self.hf("restore", self.url, "-o", out, "--txid", str(txid))
+            self.assertEqual(digest(out), want["sha256"], txid)
+            said = archive.state(txid).summary()
+            self.assertEqual({name: said[name] for name in want}, want)
+
+    def test_verify_and_list_find_it_whole_by_a_weaker_proof(self):
+        segments = [name for _, _, names in os.walk(self.place) for name in names
+                    if name.endswith(".ltx")]
+        (verified,) = json.loads(self.hf("verify", self.url, "--json"))["partitions"]
+        self.assertEqual((verified["objects_read"], verified["last_txid"], verified["proof"]),
+                         (len(segments), max(self.expected), "checksums"))
+        (listed,) = json.loads(self.hf("list", self.url, "--json"))["partitions"]
+        self.assertEqual((listed["segments_count"], listed["holes"], listed["proof"]),
+                         (len(segments), [], "checksums"))
+
+
 class Reader(Case):
     """reader.py, that is docs/FORMAT.md."""
 
