@@ -30,8 +30,8 @@ static enum hf_code read_time(const struct hf_session *s, struct hf_listed *l,
 
     if (rc != HF_OK)
         return rc;
-    *ret = info.time_ms;
     l->seed_lost = l->seed_lost || (info.has_root && !l->archive.has_format);
+    *ret = info.time_ms;
     return HF_OK;
 }
 
@@ -113,7 +113,9 @@ static enum hf_code read_owner(struct hf_listed *l, struct hf_err *err)
     const enum hf_code rc = hf_owner_read(&l->archive, &l->owner, err);
 
     l->has_owner = rc == HF_OK;
-    return rc == HF_NOT_FOUND ? HF_OK : rc;
+    if (rc == HF_DAMAGE)
+        l->owner_fault = *err;
+    return rc == HF_NOT_FOUND || rc == HF_DAMAGE ? HF_OK : rc;
 }
 
 /* What the owner knows to have archived, behind the last segment. */
@@ -171,7 +173,8 @@ bool hf_listed_is_broken(const struct hf_listed *l)
         if (l->spans.runs[i].restorable_from == 0)
             return true;
     }
-    return l->spans.holes_count > 0 || l->tail_txid != 0 || l->seed_lost;
+    return l->spans.holes_count > 0 || l->tail_txid != 0 || l->seed_lost ||
+           l->owner_fault.code != HF_OK;
 }
 
 uint64_t hf_listed_bytes(const struct hf_listed *l)

@@ -28,8 +28,9 @@ struct hf_listed {
     int64_t *snapshots_ms;
     size_t snapshots_count;
     size_t headers_read;
-    bool seed_lost; /* segments carry roots, and there is no format object with their seed */
+    bool seed_lost; /* segments carry roots, and holdfast/format with their seed is gone */
     bool has_owner;
+    struct hf_err owner_fault; /* HF_OK, or HF_DAMAGE and why there is none */
     struct hf_owner owner;
     uint64_t tail_txid; /* TXIDs from here to owner.last_txid are missing at the end; 0: none */
 };
@@ -43,7 +44,7 @@ enum hf_code hf_listed_read(const struct hf_session *s, const struct hf_places *
                             struct hf_err *err) HF_MUST_CHECK;
 void hf_listed_done(struct hf_listed *l);
 
-/* Is something missing: a hole, TXIDs to which no snapshot leads, or the seed of the roots? */
+/* Is something missing or damaged: a hole, TXIDs to which no snapshot leads, a small object? */
 bool hf_listed_is_broken(const struct hf_listed *l);
 /* Of all segments. */
 uint64_t hf_listed_bytes(const struct hf_listed *l);

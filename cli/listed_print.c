@@ -87,8 +87,6 @@ static void runs_json(const struct hf_listed *l, json_t *object)
 void hf_listed_json(const struct hf_listed *l, json_t *object)
 {
     hf_proof_json(l->archive.has_format, object);
-    if (l->seed_lost)
-        hf_out_set_bool(object, "seed_lost", true);
     if (l->archive.has_format) {
         hf_out_set_text(object, "engine", l->archive.format.engine);
         hf_out_set_number(object, "page_bytes", l->archive.format.page_bytes);
@@ -99,6 +97,7 @@ void hf_listed_json(const struct hf_listed *l, json_t *object)
         hf_out_set_number(object, "owner_epoch", l->owner.epoch);
         hf_out_set_time(object, "attached_until", l->owner.attached_until_ms);
     }
+    hf_out_set_bool(object, "seed_lost", l->seed_lost);
     hf_out_set_number(object, "segments_count", l->all.count);
     hf_out_set_number(object, "bytes", hf_listed_bytes(l));
     hf_out_set_number(object, "nested_count", l->all.nested_count);
@@ -211,11 +210,7 @@ static void print_head(const struct hf_listed *l, const struct hf_place *place, 
         hf_text_count(l->archive.format.page_bytes, text);
         hf_buf_printf(ret, "  %s, pages of %s bytes, lineage %.8s\n", l->archive.format.engine,
                       text, l->archive.format.lineage);
-    } else if (l->seed_lost) {
-        hf_buf_printf(ret,
-                      "  MISSING: holdfast/format, and with it the seed of the roots that the "
-                      "segments carry. Put a copy of it back\n");
-    } else {
+    } else if (!l->seed_lost) {
         hf_buf_printf(ret, "  %s\n", hf_proof_weaker_text);
     }
     if (!l->has_owner)

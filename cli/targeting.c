@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "archive/format.h"
 #include "archive/owner.h"
 #include "cli/gaps.h"
 #include "cli/proof.h"
@@ -115,10 +116,7 @@ static void tell_seed_lost(struct hf_session *s, const char *path, json_t *objec
 {
     hf_out_set_bool(object, "seed_lost", true);
     hf_proof_json(false, object);
-    hf_out_finding(s->out,
-                   "%s: holdfast/format is missing in the archive, and with it the seed of the "
-                   "roots: the pages were checked by the segments' checksums alone",
-                   path);
+    hf_out_finding(s->out, "%s: %s", path, hf_format_lost_text);
     hf_session_found(s);
 }
 

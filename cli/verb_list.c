@@ -7,10 +7,11 @@
  */
 #include <inttypes.h>
 
+#include "archive/format.h"
 #include "cli/listed.h"
 #include "cli/text.h"
 
-/* What is missing, a line each. */
+/* What is missing or damaged, a line each. */
 static void tell_missing(const struct hf_session *s, const struct hf_place *place,
                          const struct hf_listed *l)
 {
@@ -24,6 +25,10 @@ static void tell_missing(const struct hf_session *s, const struct hf_place *plac
             hf_out_finding(s->out, "%s: lost: no snapshot leads to TXID %" PRIu64 " to %" PRIu64,
                            place->name, run->first_txid, run->last_txid);
     }
+    if (l->seed_lost)
+        hf_out_finding(s->out, "%s: %s", place->name, hf_format_lost_text);
+    if (l->owner_fault.code != HF_OK)
+        hf_out_finding(s->out, "%s: %s", place->name, l->owner_fault.text);
     if (l->all.nested_count > 0)
         hf_out_note(s->out,
                     "holdfast: %s: %" PRIu64

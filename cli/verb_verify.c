@@ -104,7 +104,7 @@ static enum hf_code verify_in(struct hf_session *s, const struct hf_places *plac
     if (rc != HF_OK)
         return rc;
     print_report(s, place, &report);
-    if (!archive.has_format && report.findings_count == 0)
+    if (!archive.has_format && !report.seed_lost)
         hf_out_line(s->out, "  %s", hf_proof_weaker_text);
     return HF_OK;
 }

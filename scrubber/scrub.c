@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/format.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "rebuilder/rebuilder.h"
@@ -75,10 +76,7 @@ static enum hf_code advance(struct scrub *s, const struct hf_target *target, str
     if (rc != HF_OK)
         return rc;
     if (r.seed_lost && !s->told_seed_lost)
-        finding_about_archive(&s->findings, HF_DAMAGE,
-                              "holdfast/format is missing, and with it the seed of the roots that "
-                              "the segments carry: they were judged by checksums alone. Put a copy "
-                              "of it back");
+        finding_about_archive(&s->findings, HF_DAMAGE, hf_format_lost_text);
     s->told_seed_lost = r.seed_lost;
     s->report->fetched_bytes += r.bytes_read;
     s->report->txid = r.state.txid;

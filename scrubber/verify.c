@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/format.h"
 #include "archive/owner.h"
 #include "archive/spans.h"
 #include "base/alloc.h"
@@ -69,7 +70,6 @@ struct verify {
     size_t next;            /* no unproved object but snapshots stands before it */
     size_t excluded_count;
     size_t gone_count;
-    bool seed_lost; /* segments carry roots, and there is no format object */
     struct hf_meter meter;
     char *digest_path;
     size_t *path; /* items that the pass applies, in order */
@@ -374,7 +374,7 @@ static enum hf_code meet(void *ctx, const struct hf_seg_info *info, struct hf_er
     struct verify *v = ctx;
 
     (void)err;
-    v->seed_lost = v->seed_lost || (info->has_root && !v->o->archive->has_format);
+    v->report->seed_lost = v->report->seed_lost || (info->has_root && !v->o->archive->has_format);
     return HF_OK;
 }
 
@@ -658,11 +658,8 @@ static enum hf_code conclude(struct verify *v, struct hf_err *err)
     } else {
         v->report->proved_by_roots = false;
     }
-    if (v->seed_lost)
-        tell(v, HF_VERIFY_DAMAGE, 0, 0, HF_NAME_FORMAT,
-             HF_NAME_FORMAT
-             " is missing, and with it the seed of the roots that the segments "
-             "carry: they were judged by checksums alone. Put a copy of it back");
+    if (v->report->seed_lost)
+        tell(v, HF_VERIFY_DAMAGE, 0, 0, HF_NAME_FORMAT, hf_format_lost_text);
     tell_nested(v);
     if (v->gone_count > 0) {
         rc = look_again(v, &listed, err);

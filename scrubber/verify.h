@@ -42,6 +42,7 @@ struct hf_verify_report {
     uint64_t first_txid; /* of the span proved last */
     uint64_t last_txid;
     bool proved_by_roots; /* false where segments of others have none: the proof is weaker */
+    bool seed_lost;       /* a finding: segments carry roots, and holdfast/format is gone */
 };
 
 /*

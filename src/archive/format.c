@@ -20,6 +20,10 @@
 #define LAYOUT_MAX     16 /* bytes with NUL */
 #define TRIES_MAX      4  /* of create, where puts stay uncertain or the object comes and goes */
 
+const char hf_format_lost_text[] = HF_NAME_FORMAT
+    " is missing, and with it the seed of the roots that the segments carry: they can "
+    "be judged by checksums alone. Put a copy of it back";
+
 void hf_format_init(struct hf_archive_format *f, const char *engine, uint32_t page_bytes,
                     enum hf_layout layout, struct hf_rand *rand)
 {

@@ -26,6 +26,9 @@ struct hf_archive_format {
     enum hf_layout layout;
 };
 
+/* What it means that segments carry roots and the object is gone; a line without end. */
+extern const char hf_format_lost_text[];
+
 /* A format for a new archive: numbers of this program, seed and lineage from `rand`. */
 void hf_format_init(struct hf_archive_format *f, const char *engine, uint32_t page_bytes,
                     enum hf_layout layout, struct hf_rand *rand);

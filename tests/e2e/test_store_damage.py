@@ -196,7 +196,9 @@ class StoreDamage(lib.Case):
             self.assertEqual(lib.image(out), whole)
             done = self.hf("verify", self.url, expect=1)
             self.assertEqual(done.text.count("holdfast/format is missing"), 1, done)
-            self.assertIn("MISSING: holdfast/format", self.hf("list", self.url, expect=1).out)
+            listed = self.hf("list", self.url, expect=1)
+            self.assertIn("holdfast/format is missing", listed.text)
+            self.assertNotIn("another program", listed.text)
             self.assertIn(": 1 finding", done.text)
             # Checksums still judge, and a segment that is damaged stays one.
             lib.flip(self.segments[self.middle], os.path.getsize(self.segments[self.middle]) // 2)
@@ -217,6 +219,9 @@ class StoreDamage(lib.Case):
         done = self.hf("verify", self.url, "--json", expect=1)
         self.assertEqual([f["kind"] for f in done.findings], ["damage"], done)
         self.assertEqual(done.partition["last_txid"], last, done)
+        done = self.hf("list", self.url, expect=1)
+        self.assertIn("holdfast/owner is not JSON", done.text)
+        self.assertIn("every capture", done.out)
 
     def test_what_can_still_be_had_of_a_damaged_archive_is_told(self):
         path = self.segments[self.middle]
