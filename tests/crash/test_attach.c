@@ -227,6 +227,15 @@ static void commit_and_stay(const struct book *b)
     assert_int_equal(sqlite3_close(app), SQLITE_OK);
 }
 
+static void commit_nothing_and_close(const struct book *b)
+{
+    sqlite3 *app = NULL;
+
+    assert_int_equal(sqlite3_open(b->db_path, &app), SQLITE_OK);
+    (void)book_number(app, "SELECT count(*) FROM t");
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+}
+
 static void commit_and_close(const struct book *b)
 {
     sqlite3 *app = NULL;
@@ -293,6 +302,51 @@ static void without_a_log_the_file_tells_whether_it_changed(void **state)
         same_now(b, app);
         end(b, app);
     }
+}
+
+/* Where a scan stands: which TXID capture says that is. */
+static uint64_t txid_of_now(struct book *b)
+{
+    const struct hf_scan_options o = {
+        .fs = hf_fs_system(), .clock = hf_clock_system(), .db_path = b->db_path, .seed = BOOK_SEED};
+    struct hf_scan *scan = NULL;
+    struct hf_position at;
+    struct hf_err err;
+    uint64_t txid = 0;
+
+    hf_must(hf_engine_sqlite()->scan_open(&o, &scan, &err), &err);
+    hf_must(scan->ops->pin(scan, &at, &err), &err);
+    hf_must(b->live->ops->find(b->live, &at, &txid, &err), &err);
+    scan->ops->unpin(scan);
+    scan->ops->free(scan);
+    return txid;
+}
+
+/* Logs that are empty look alike: the end of one is not that of another, from before. */
+static void an_empty_log_ends_where_the_last_txid_does(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+    assert_int_equal(book_attach(b, NULL), HF_LIVE_SNAPSHOT); /* of TXID 1 the log was empty, too */
+    app = book_app(b, NULL);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(5000))");
+    test_clock_move(&b->clock, hf_now_us(hf_clock_system()) - hf_now_us(&b->clock.base) + 3000000);
+    book_settle(b);
+    assert_int_equal(b->count, 2);
+    book_kill(b);
+    assert_int_equal(sqlite3_close(app), SQLITE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(book_attach(b, NULL), HF_LIVE_FOLLOW);
+        book_settle(b);
+        assert_int_equal(txid_of_now(b), 2);
+        book_kill(b);
+        commit_nothing_and_close(b);
+    }
+    book_free(b);
 }
 
 /*
@@ -364,6 +418,7 @@ int main(void)
         cmocka_unit_test(what_the_log_proves_decides_what_is_needed),
         cmocka_unit_test(letting_go_and_coming_back_needs_nothing),
         cmocka_unit_test(without_a_log_the_file_tells_whether_it_changed),
+        cmocka_unit_test(an_empty_log_ends_where_the_last_txid_does),
         cmocka_unit_test(growth_by_pages_without_frames_is_captured),
         cmocka_unit_test(an_application_that_closes_and_comes_back_is_followed),
     };

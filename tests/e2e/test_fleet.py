@@ -86,10 +86,11 @@ class Fleet(lib.Case):
             self.assertTrue(partition["clean"], done)
         self.scrubs += len(done.json["partitions"])
 
-    def restore_table(self, *target):
+    def restore_table(self, *target, expect=0):
         out = self.new_path(suffix="")
-        self.hf("restore", "-c", self.config, "fleet", "-o", out, "--no-progress", *target)
-        return out
+        done = self.hf("restore", "-c", self.config, "fleet", "-o", out, "--json", "--no-progress",
+                       *target, expect=expect)
+        return out, done
 
     # ---- phases ----
 
@@ -134,7 +135,13 @@ class Fleet(lib.Case):
         judged.check()
 
     def check_moment(self, moment, dumps):
-        out = self.restore_table("--timestamp", lib.rfc3339(moment))
+        """A database to which nothing was committed from then until the archiver ended, and then
+        something: what comes next is a catch-up, and so the moment is told to lie in a gap."""
+        out, done = self.restore_table("--timestamp", lib.rfc3339(moment), expect=(0, 1))
+        gaps = [p for p in done.json["partitions"] if "gap" in p]
+        self.assertEqual(done.status, 1 if gaps else 0, done)
+        for p in gaps:
+            self.assertEqual(p["gap"]["from_txid"], p["txid"], p)
         self.assertEqual(sorted(os.listdir(out)), sorted(dumps))
         for name, dump in dumps.items():
             self.assertEqual(subprocess.run(["sqlite3", f"{out}/{name}", ".dump"], check=True,
@@ -142,7 +149,7 @@ class Fleet(lib.Case):
 
     def check_latest(self):
         """The live pages, and the model; how many commits there were."""
-        out = self.restore_table()
+        out, _ = self.restore_table()
         commits = 0
         for name in self.names:
             self.assert_same_pages(f"{out}/{name}", f"{self.live}/{name}")

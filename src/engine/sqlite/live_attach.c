@@ -145,20 +145,25 @@ static bool is_as_noted(struct live *l, const struct walindex *index, bool wal_w
            rest_note_holds(l->o.fs, l->rest_path, l->db_path, digest_mark(l->digest)->txid);
 }
 
+/* The database as noted is where this log begins. Kept, too: logs that are empty look alike, and
+ * the end of this one must not be taken for that of an earlier TXID. */
+static enum hf_code begin_log(struct live *l, const struct walindex *index, struct hf_err *err)
+{
+    const struct wal_position start = {.salt = {index->end.salt[0], index->end.salt[1]},
+                                       .commit = (uint32_t)l->state.pages_count};
+
+    return live_move_position(l, &start, err);
+}
+
 /* C7. On lock 0 the WAL may be restarted while it is read here, which loses nothing and yet looks
  * like it. */
 static enum hf_live_need judge_position(struct live *l, const struct walindex *index,
-                                        bool wal_was_empty, bool *ret_lost)
+                                        bool *ret_lost)
 {
     struct wal_position pos;
     struct walindex now;
     struct hf_err ignored;
 
-    if (is_as_noted(l, index, wal_was_empty)) {
-        l->from.frame = 0;
-        l->from.commit = (uint32_t)l->state.pages_count;
-        return HF_LIVE_FOLLOW;
-    }
     if (!known_position(l, &pos))
         return HF_LIVE_CATCH_UP;
     if (!log_continues(l, &pos, &index->end, ret_lost)) {
@@ -191,7 +196,11 @@ static enum hf_code judge_need(struct live *l, const struct walindex *index, boo
             "the database has pages of %u bytes and its archive pages of %u: the page "
             "size was changed. Archive it to a new URL",
             l->page_bytes, m->page_bytes);
-    *ret_need = judge_position(l, index, wal_was_empty, ret_lost);
+    if (is_as_noted(l, index, wal_was_empty)) {
+        *ret_need = HF_LIVE_FOLLOW;
+        return begin_log(l, index, err);
+    }
+    *ret_need = judge_position(l, index, ret_lost);
     return HF_OK;
 }
 
