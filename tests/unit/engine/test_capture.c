@@ -87,6 +87,65 @@ static void late_abort(struct hf_taker *taker)
     (void)taker;
 }
 
+/* Fails when `left` writes have gone well. */
+struct failing_taker {
+    struct late_taker late; /* first, so that the pointers convert */
+    unsigned left;
+};
+
+static enum hf_code failing_write(struct hf_sink *sink, struct hf_slice data, struct hf_err *err)
+{
+    struct failing_taker *t =
+        (struct failing_taker *)(void *)((char *)sink - offsetof(struct late_taker, sink));
+
+    if (t->left-- == 0)
+        return hf_err_set(err, HF_FULL, "no room");
+    return late_write(sink, data, err);
+}
+
+/* More than all windows that can be in flight, some pages from the log and most from the file, and
+ * given to a sink that fails at one place after the other before it takes all. */
+static void a_large_snapshot_is_given_whole_or_fails_as_its_sink_does(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    struct failing_taker t = {
+        .late = {.taker = {.begin = late_begin, .commit = late_commit, .abort = late_abort},
+                 .sink.write = failing_write,
+                 .book = b},
+    };
+    enum hf_live_need need;
+    unsigned failures = 0;
+    enum hf_code rc;
+    bool lost;
+    struct hf_err err;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    book_exec(app,
+              "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 280)"
+              " INSERT INTO t(b) SELECT randomblob(100000) FROM n");
+    book_exec(app, "PRAGMA wal_checkpoint(TRUNCATE)");
+    book_exec(app, "UPDATE t SET b=randomblob(50000) WHERE a %% 17 = 0");
+    book_open(b);
+    hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
+    hf_must(b->live->ops->snapshot(b->live, &err), &err);
+    b->count = 1;
+    for (unsigned left = 0;; left = left * 2 + 1) {
+        t.left = left;
+        rc = b->live->ops->give_snapshot(b->live, &t.late.taker, NULL, &err);
+        if (rc == HF_OK)
+            break;
+        assert_int_equal(rc, HF_FULL);
+        assert_false(t.late.committed);
+        failures++;
+    }
+    assert_true(t.late.committed && failures > 4);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
 /* Whatever comes between the two halves of a snapshot, and however often the second one is tried,
  * TXID 1 is the database as it was, and what follows follows. */
 static void what_is_committed_while_a_snapshot_waits_is_captured(void **state)
@@ -373,6 +432,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_and_what_follows_restore),
+        cmocka_unit_test(a_large_snapshot_is_given_whole_or_fails_as_its_sink_does),
         cmocka_unit_test(what_is_committed_while_a_snapshot_waits_is_captured),
         cmocka_unit_test(each_kind_of_checkpoint_by_the_application_is_followed),
         cmocka_unit_test(shrinking_and_growing_again_is_followed),
