@@ -9,6 +9,7 @@
  */
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "lib/capture_book.h"
 
@@ -354,6 +355,31 @@ static void a_refused_commit_is_made_again(void **state)
     book_free(b);
 }
 
+/* An application checkpoints when its log has 1000 frames, and then at each commit for as long as
+ * something is left to be copied: what it feels of our readers. Restarted early, its log never gets
+ * there, although it commits before each of our rounds. */
+static void a_log_is_restarted_before_the_application_would_checkpoint(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    HF_AUTO_FREE char *wal = hf_strfmt("%s-wal", b->db_path);
+    struct stat st;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 1000; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(40000))");
+        (void)book_round(b, i % 20 == 0);
+        assert_int_equal(stat(wal, &st), 0);
+        assert_true(st.st_size < (off_t)1000 * (4096 + 24));
+    }
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
 static void past_the_limit_the_log_is_sealed(void **state)
 {
     struct book *b = book_new();
@@ -439,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_killed_capture_goes_on_by_the_log_alone),
         cmocka_unit_test(restarts_of_the_log_while_nobody_looked_are_caught_up_with),
         cmocka_unit_test(a_refused_commit_is_made_again),
+        cmocka_unit_test(a_log_is_restarted_before_the_application_would_checkpoint),
         cmocka_unit_test(past_the_limit_the_log_is_sealed),
         cmocka_unit_test(a_replaced_database_is_noticed),
         cmocka_unit_test(what_cannot_be_followed_is_refused_with_the_reason),
