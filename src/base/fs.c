@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,10 +19,15 @@
 #define PERMISSIONS   (S_IRWXU | S_IRWXG | S_IRWXO)
 #define TYPE_TEXT_MAX 32 /* bytes with NUL, of what a file system is called */
 
+/* What `direct_fd` is while there is no descriptor. */
+#define NOT_TRIED (-1)
+#define REFUSED   (-2)
+
 struct system_file {
     struct hf_file base; /* first, so that the pointers convert */
     int fd;
-    char *path; /* for messages */
+    atomic_int direct_fd; /* the same file, opened with O_DIRECT when it is first asked for */
+    char *path;           /* for messages */
 };
 
 static struct system_file *sys_file(struct hf_file *f)
@@ -50,20 +56,64 @@ static enum hf_code file_read(struct hf_file *f, uint64_t offset, void *dst, siz
     return HF_OK;
 }
 
-static enum hf_code file_write(struct hf_file *f, uint64_t offset, struct hf_slice data,
-                               struct hf_err *err)
+/* Write as much as `fd` takes; false: errno says why not all, and the two tell what is left. */
+static bool write_to(int fd, uint64_t *offset, struct hf_slice *data)
 {
-    while (data.len > 0) {
-        const ssize_t n = pwrite(sys_file(f)->fd, data.ptr, data.len, (off_t)offset);
+    while (data->len > 0) {
+        const ssize_t n = pwrite(fd, data->ptr, data->len, (off_t)*offset);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return hf_err_sys(err, HF_IO, "write %s", sys_file(f)->path);
-        data = hf_slice(data.ptr + n, data.len - (size_t)n);
-        offset += (uint64_t)n;
+            return false;
+        *data = hf_slice(data->ptr + n, data->len - (size_t)n);
+        *offset += (uint64_t)n;
     }
+    return true;
+}
+
+static enum hf_code file_write(struct hf_file *f, uint64_t offset, struct hf_slice data,
+                               struct hf_err *err)
+{
+    if (!write_to(sys_file(f)->fd, &offset, &data))
+        return hf_err_sys(err, HF_IO, "write %s", sys_file(f)->path);
     return HF_OK;
+}
+
+/*
+ * Through /proc, as the name may be gone or another's by now. A second description rather than
+ * F_SETFL, so that other writers of the file need not care for alignment, and a flock stays where
+ * it is. Threads that come at once open it twice, and one of them closes it again.
+ */
+static int direct_fd(struct system_file *f)
+{
+    char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+    int known = atomic_load(&f->direct_fd);
+
+    if (known != NOT_TRIED)
+        return known;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+    const int opened = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    const int fd = opened >= 0 ? opened : REFUSED;
+
+    if (atomic_compare_exchange_strong(&f->direct_fd, &known, fd))
+        return fd;
+    if (opened >= 0)
+        (void)close(opened);
+    return known;
+}
+
+/* EINVAL: taken at open and refused now, or another alignment is wanted: no error of the file's. */
+static enum hf_code file_write_bulk(struct hf_file *f, uint64_t offset, struct hf_slice data,
+                                    struct hf_err *err)
+{
+    const int fd = direct_fd(sys_file(f));
+
+    if (fd >= 0 && write_to(fd, &offset, &data))
+        return HF_OK;
+    if (fd >= 0 && errno != EINVAL)
+        return hf_err_sys(err, HF_IO, "write %s", sys_file(f)->path);
+    return file_write(f, offset, data, err);
 }
 
 static enum hf_code file_sync(struct hf_file *f, struct hf_err *err)
@@ -150,6 +200,10 @@ static enum hf_code file_lock(struct hf_file *f, bool wait, struct hf_err *err)
 
 static void file_close(struct hf_file *f)
 {
+    const int direct = atomic_load(&sys_file(f)->direct_fd);
+
+    if (direct >= 0)
+        (void)close(direct);
     (void)close(sys_file(f)->fd);
     hf_free(sys_file(f)->path);
     hf_free(f);
@@ -158,6 +212,7 @@ static void file_close(struct hf_file *f)
 static const struct hf_file_ops file_ops = {
     .read = file_read,
     .write = file_write,
+    .write_bulk = file_write_bulk,
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,
@@ -191,6 +246,7 @@ static enum hf_code fs_open(struct hf_fs *fs, const char *path, enum hf_open how
 
     f->base.ops = &file_ops;
     f->fd = fd;
+    atomic_init(&f->direct_fd, NOT_TRIED);
     f->path = hf_strdup(path);
     *ret_file = &f->base;
     return HF_OK;

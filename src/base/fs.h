@@ -15,7 +15,10 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/err.h"
+
+#define HF_BULK_ALIGN 4096 /* bytes; a multiple of what any disk asks of O_DIRECT */
 
 struct hf_fs;
 struct hf_file;
@@ -63,6 +66,9 @@ struct hf_file_ops {
                          struct hf_err *err);
     enum hf_code (*write)(struct hf_file *, uint64_t offset, struct hf_slice data,
                           struct hf_err *err);
+    /* Optional: where it is NULL, write() stands for it. */
+    enum hf_code (*write_bulk)(struct hf_file *, uint64_t offset, struct hf_slice data,
+                               struct hf_err *err);
     enum hf_code (*sync)(struct hf_file *, struct hf_err *err);
     enum hf_code (*truncate)(struct hf_file *, uint64_t size_bytes, struct hf_err *err);
     enum hf_code (*set_mtime)(struct hf_file *, int64_t mtime_us, struct hf_err *err);
@@ -150,6 +156,20 @@ static inline enum hf_code HF_MUST_CHECK hf_file_write(struct hf_file *f, uint64
                                                        struct hf_slice data, struct hf_err *err)
 {
     return f->ops->write(f, offset, data, err);
+}
+/*
+ * As hf_file_write(), for bytes in bulk that nobody will read soon: they go past the page cache
+ * where the file system lets them, so that they push nothing out of it that an application needs,
+ * and cost no copy. Not durable before a sync either. Address, offset and length are multiples of
+ * HF_BULK_ALIGN; a few MiB at a time are fast.
+ */
+static inline enum hf_code HF_MUST_CHECK hf_file_write_bulk(struct hf_file *f, uint64_t offset,
+                                                            struct hf_slice data,
+                                                            struct hf_err *err)
+{
+    hf_assert((uintptr_t)data.ptr % HF_BULK_ALIGN == 0 && offset % HF_BULK_ALIGN == 0 &&
+              data.len % HF_BULK_ALIGN == 0);
+    return (f->ops->write_bulk != NULL ? f->ops->write_bulk : f->ops->write)(f, offset, data, err);
 }
 /* What was written is durable. After a failure it may be lost even if a later sync succeeds. */
 static inline enum hf_code HF_MUST_CHECK hf_file_sync(struct hf_file *f, struct hf_err *err)

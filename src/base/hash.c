@@ -33,18 +33,46 @@ static uint64_t multiply(uint64_t a, uint64_t b)
     return product;
 }
 
-uint64_t hf_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b)
+/* x^(8 len): times this is what `len` bytes behind it do to a CRC. */
+static uint64_t shift_by(uint64_t len)
 {
     uint64_t power = UINT64_C(1) << 55; /* x^8: one byte more */
     uint64_t shift = UINT64_C(1) << 63; /* x^0 */
 
-    /* The all-ones start and end of A and of B cancel, so shifting A's CRC by B's length does. */
-    for (uint64_t n = len_b; n != 0; n >>= 1) {
+    for (uint64_t n = len; n != 0; n >>= 1) {
         if ((n & 1) != 0)
             shift = multiply(shift, power);
         power = multiply(power, power);
     }
-    return multiply(crc_a, shift) ^ crc_b;
+    return shift;
+}
+
+uint64_t hf_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b)
+{
+    /* The all-ones start and end of A and of B cancel, so shifting A's CRC by B's length does. */
+    return multiply(crc_a, shift_by(len_b)) ^ crc_b;
+}
+
+void hf_crc64_shift_init(struct hf_crc64_shift *s, uint64_t len_b)
+{
+    const uint64_t shift = shift_by(len_b);
+
+    for (unsigned i = 0; i < 16; i++) {
+        s->parts[i][0] = 0;
+        for (unsigned bit = 0; bit < 4; bit++) /* multiplying is linear: the rest are sums */
+            s->parts[i][1U << bit] = multiply(UINT64_C(1) << (4 * i + bit), shift);
+        for (unsigned v = 3; v < 16; v++)
+            s->parts[i][v] = s->parts[i][v & (v - 1)] ^ s->parts[i][v & (~v + 1)];
+    }
+}
+
+uint64_t hf_crc64_join(const struct hf_crc64_shift *s, uint64_t crc_a, uint64_t crc_b)
+{
+    uint64_t crc = crc_b;
+
+    for (unsigned i = 0; i < 16; i++)
+        crc ^= s->parts[i][crc_a >> (4 * i) & 15];
+    return crc;
 }
 
 void hf_root_add(struct hf_root *sum, struct hf_root x)

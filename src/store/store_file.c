@@ -33,13 +33,16 @@
 #include "base/alloc.h"
 #include "store/store_file_priv.h"
 
-#define PART_BYTES_MAX 255 /* of a file name; Linux: NAME_MAX */
+#define PART_BYTES_MAX 255               /* of a file name; Linux: NAME_MAX */
+#define BLOCK_BYTES    ((size_t)4 << 20) /* of an upload are written at a time */
 
 struct file_upload {
     struct hf_upload base; /* first, so that the pointers convert */
     struct hf_put put;
     struct hf_tmp_object tmp;
-    uint64_t len;
+    uint8_t *block; /* BLOCK_BYTES: what is not written yet ... */
+    size_t block_len;
+    uint64_t len; /* ... and how much is */
 };
 
 enum hf_code hf_store_file_key_check(const char *key, struct hf_err *err)
@@ -128,27 +131,57 @@ static enum hf_code file_put(struct hf_store *store, const char *key, struct hf_
     return hf_tmp_object_publish(&tmp, key, put, ret_etag, err);
 }
 
+/* Whole blocks go past the page cache: what is uploaded in pieces is large, and read by nobody here
+ * before it is needed. */
+static enum hf_code write_block(struct file_upload *fu, struct hf_err *err)
+{
+    const enum hf_code rc =
+        hf_file_write_bulk(fu->tmp.file, fu->len, hf_slice(fu->block, BLOCK_BYTES), err);
+
+    if (rc != HF_OK)
+        return rc;
+    fu->len += BLOCK_BYTES;
+    fu->block_len = 0;
+    return HF_OK;
+}
+
 static enum hf_code upload_write(struct hf_upload *u, struct hf_slice data, struct hf_err *err)
 {
     struct file_upload *fu = (struct file_upload *)u;
-    const enum hf_code rc = hf_file_write(fu->tmp.file, fu->len, data, err);
 
-    if (rc == HF_OK)
-        fu->len += data.len;
-    return rc;
+    while (data.len > 0) {
+        const size_t room = BLOCK_BYTES - fu->block_len;
+        const size_t len = data.len < room ? data.len : room;
+
+        (void)memcpy(fu->block + fu->block_len, data.ptr, len);
+        fu->block_len += len;
+        data = hf_slice(data.ptr + len, data.len - len);
+        if (fu->block_len < BLOCK_BYTES)
+            continue;
+        const enum hf_code rc = write_block(fu, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
 }
 
 static enum hf_code upload_finish(struct hf_upload *u, struct hf_etag *ret_etag, struct hf_err *err)
 {
     struct file_upload *fu = (struct file_upload *)u;
+    const enum hf_code rc =
+        hf_file_write(fu->tmp.file, fu->len, hf_slice(fu->block, fu->block_len), err);
 
-    return hf_tmp_object_publish(&fu->tmp, u->key, &fu->put, ret_etag, err);
+    return rc != HF_OK ? rc : hf_tmp_object_publish(&fu->tmp, u->key, &fu->put, ret_etag, err);
 }
 
 static void upload_free(struct hf_upload *u)
 {
-    hf_tmp_object_done(&((struct file_upload *)u)->tmp);
-    hf_free(u);
+    struct file_upload *fu = (struct file_upload *)u;
+
+    hf_tmp_object_done(&fu->tmp);
+    hf_free(fu->block);
+    hf_free(fu);
 }
 
 static const struct hf_upload_ops upload_ops = {
@@ -175,6 +208,7 @@ static enum hf_code file_upload_new(struct hf_store *store, const char *key,
     fu->base.ops = &upload_ops;
     fu->put = *put;
     fu->tmp = tmp;
+    fu->block = hf_memalign(HF_BULK_ALIGN, BLOCK_BYTES);
     *ret = &fu->base;
     return HF_OK;
 }

@@ -62,13 +62,17 @@ struct seen {
     uint64_t sum;
 };
 
-static enum hf_code see(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static void see_page(struct seen *s, uint32_t pgno, struct hf_slice page)
 {
-    struct seen *s = ctx;
-
-    (void)err;
     s->pages_count++;
     s->sum ^= hf_ltx_page_sum(pgno, page);
+}
+
+static enum hf_code see(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
+{
+    (void)err;
+    for (uint32_t i = 0; i < run->count; i++)
+        see_page(ctx, run->first_pgno + i, hf_ltx_run_page(run, i));
     return HF_OK;
 }
 
@@ -98,7 +102,7 @@ static enum hf_code read_singly(struct hf_source *source, struct seen *seen, str
         rc = hf_ltx_read_page(reader, &entry, &page, err);
         if (rc != HF_OK)
             return rc;
-        (void)see(seen, entry.pgno, hf_buf_slice(&page), err);
+        see_page(seen, entry.pgno, hf_buf_slice(&page));
     }
 }
 

@@ -246,12 +246,13 @@ struct image_builder {
     uint32_t page_bytes;
 };
 
-static enum hf_code put_page(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code put_run(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
 {
     struct image_builder *b = ctx;
 
     (void)err;
-    (void)memcpy(b->image->ptr + (size_t)(pgno - 1) * b->page_bytes, page.ptr, page.len);
+    (void)memcpy(b->image->ptr + (size_t)(run->first_pgno - 1) * b->page_bytes, run->pages.ptr,
+                 run->pages.len);
     return HF_OK;
 }
 
@@ -267,7 +268,7 @@ void book_advance(struct book *b, uint64_t txid, struct hf_buf *image)
     if (bytes > image->len)
         (void)memset(hf_buf_extend(image, bytes - image->len), 0xA5, bytes - image->len);
     image->len = bytes;
-    hf_must(hf_ltx_decode(&source.base, b->pool, put_page, &builder, NULL, NULL, &err), &err);
+    hf_must(hf_ltx_decode(&source.base, b->pool, put_run, &builder, NULL, NULL, &err), &err);
 }
 
 struct hf_buf book_image(struct book *b, uint64_t txid)

@@ -86,6 +86,20 @@ static enum hf_code file_write(struct hf_file *f, uint64_t offset, struct hf_sli
     return rc;
 }
 
+static enum hf_code file_write_bulk(struct hf_file *f, uint64_t offset, struct hf_slice data,
+                                    struct hf_err *err)
+{
+    struct fault_file *ff = fault_file(f);
+
+    FAULTY(ff->fault, WRITE, hf_file_write_bulk(ff->inner, offset, data, err), err)
+    if (fate == FAILS_BEFORE) {
+        struct hf_err ignored;
+
+        (void)!hf_file_write(ff->inner, offset, hf_slice(data.ptr, data.len / 2), &ignored);
+    }
+    return rc;
+}
+
 static enum hf_code file_sync(struct hf_file *f, struct hf_err *err)
 {
     struct fault_file *ff = fault_file(f);
@@ -154,6 +168,7 @@ static void file_close(struct hf_file *f)
 static const struct hf_file_ops file_ops = {
     .read = file_read,
     .write = file_write,
+    .write_bulk = file_write_bulk,
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,

@@ -7,6 +7,7 @@
 #include <lz4frame.h>
 
 #include "base/bytes.h"
+#include "base/fs.h"
 #include "engine/sqlite/ltx/ltx_writer.h"
 
 static enum hf_code source_read(struct hf_source *base, uint64_t offset, size_t len,
@@ -226,15 +227,30 @@ void test_db_assert_equal(const struct test_db *a, const struct test_db *b)
     }
 }
 
-enum hf_code test_db_visit(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code put_visited(struct test_db *db, uint32_t pgno, struct hf_slice page,
+                                uint64_t page_sum, struct hf_err *err)
 {
-    struct test_db *db = ctx;
-
     if (pgno == 0 || pgno > db->pages_max || db->pages[pgno] != NULL)
         return hf_err_set(err, HF_USAGE, "visited page %u twice or out of range", pgno);
     /* Pages have a slot each, so threads do not meet here. */
     db->pages[pgno] = hf_malloc(page.len);
     (void)memcpy(db->pages[pgno], page.ptr, page.len);
+    if (page_sum != hf_ltx_page_sum(pgno, page))
+        return hf_err_set(err, HF_USAGE, "page %u with another page's sum", pgno);
     return page.len == db->page_bytes ? HF_OK
                                       : hf_err_set(err, HF_USAGE, "page of %zu bytes", page.len);
+}
+
+enum hf_code test_db_visit(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
+{
+    if (run->pages.len > HF_LTX_RUN_BYTES || (uintptr_t)run->pages.ptr % HF_BULK_ALIGN != 0)
+        return hf_err_set(err, HF_USAGE, "a run of %zu bytes", run->pages.len);
+    for (uint32_t i = 0; i < run->count; i++) {
+        const enum hf_code rc =
+            put_visited(ctx, run->first_pgno + i, hf_ltx_run_page(run, i), run->page_sums[i], err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    return HF_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "base/io.h"
 #include "base/rand.h"
-#include "engine/sqlite/ltx/ltx.h"
+#include "engine/sqlite/ltx/ltx_reader.h"
 #include "lib/fixture.h"
 
 struct test_source {
@@ -80,6 +80,6 @@ void test_db_write(const struct test_db *db, const struct hf_ltx_header *h, uint
 void test_db_assert_equal(const struct test_db *a, const struct test_db *b);
 
 /* A visitor (hf_ltx_visit_fn) whose ctx is a struct test_db: puts each page, once. */
-enum hf_code test_db_visit(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err);
+enum hf_code test_db_visit(void *ctx, const struct hf_ltx_run *run, struct hf_err *err);
 
 #endif

@@ -3,155 +3,63 @@
  * apply.c - a segment's header is judged against the mark, then its pages go to digest and pages
  * file from many threads, then the outcome is judged against header and trailer.
  *
- * Pages come concurrently, but each of the decoder's windows in ascending order. So neighbours are
- * collected in lanes and go out in one write: a lane holds one run of consecutive pages, a page
- * takes the lane that ends right before it, and a lane belongs to one thread while it is taken.
- * What is still in lanes when decoding ends is written by the calling thread.
+ * The pages of a snapshot, which are all that the file has yet, go past the page cache: they are
+ * many, and in place already. Those of other segments are few and scattered. Never both ways within
+ * one segment: what one thread writes past the cache another could just have in it.
  *
- * Invariants
- * 1. A page is in exactly one lane or written, never both: a lane is emptied in the step that
- *    writes it.
- * 2. Nothing is judged before every lane is empty.
- * 3. a->mark moves only when all judgements have passed.
+ * a->mark moves only when all judgements have passed.
  */
 #include "engine/sqlite/apply.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 
-#include "base/alloc.h"
 #include "base/check.h"
 #include "engine/sqlite/ltx/ltx.h"
 #include "engine/sqlite/ltx/ltx_reader.h"
 #include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/segment.h"
 
-#define RUN_PAGES_MAX 64            /* collected in a lane */
-#define RUN_BYTES_MAX (64U * 4096U) /* and this much of their bytes */
-#define CHECK_PAGES   256           /* entries looked at in one go */
-
-struct lane {
-    struct hf_page_hasher *hasher; /* made at the first page: most segments need one lane */
-    struct hf_buf pages;           /* of the run, if there is a pages file */
-    struct digest_entry entries[RUN_PAGES_MAX];
-    uint32_t first_pgno;
-    uint32_t count;
-    bool taken; /* under the lock of struct work */
-};
+#define CHECK_PAGES   256                                        /* entries looked at in one go */
+#define RUN_PAGES_MAX (HF_LTX_RUN_BYTES / HF_LTX_PAGE_BYTES_MIN) /* the decoder hands on */
 
 struct work {
     struct apply *a;
     struct hf_ltx_header header;
-    uint32_t run_pages_max;
-    pthread_mutex_t mutex;
-    size_t lanes_count;
-    struct lane *lanes;
+    bool bulk; /* pages are written past the page cache */
 };
 
-static void work_init(struct work *w, struct apply *a, const struct hf_ltx_header *h)
-{
-    const uint32_t by_bytes = RUN_BYTES_MAX / h->page_bytes;
-
-    *w = (struct work){.a = a, .header = *h};
-    w->run_pages_max = by_bytes < RUN_PAGES_MAX ? by_bytes : RUN_PAGES_MAX;
-    hf_assert(w->run_pages_max > 0);
-    (void)pthread_mutex_init(&w->mutex, NULL);
-    /* As many as visits can be under way: one for each of the decoder's windows in flight. */
-    w->lanes_count = hf_pool_threads(a->pool) + 2;
-    w->lanes = hf_calloc(w->lanes_count, sizeof(*w->lanes));
-}
-
-static void work_done(struct work *w)
-{
-    for (size_t i = 0; i < w->lanes_count; i++) {
-        hf_page_hasher_free(w->lanes[i].hasher);
-        hf_buf_done(&w->lanes[i].pages);
-    }
-    hf_free(w->lanes);
-    (void)pthread_mutex_destroy(&w->mutex);
-}
-
-/* The better of two free lanes for page `pgno`: one that it continues, then an empty one. */
-static int fitness(const struct lane *l, uint32_t pgno)
-{
-    if (l->count > 0 && l->first_pgno + l->count == pgno)
-        return 2;
-    return l->count == 0 ? 1 : 0;
-}
-
-static struct lane *take_lane(struct work *w, uint32_t pgno)
-{
-    struct lane *best = NULL;
-
-    (void)pthread_mutex_lock(&w->mutex);
-    for (size_t i = 0; i < w->lanes_count; i++) {
-        struct lane *l = &w->lanes[i];
-
-        if (!l->taken && (best == NULL || fitness(l, pgno) > fitness(best, pgno)))
-            best = l;
-    }
-    hf_assert(best != NULL);
-    best->taken = true;
-    (void)pthread_mutex_unlock(&w->mutex);
-    return best;
-}
-
-static void give_lane(struct work *w, struct lane *l)
-{
-    (void)pthread_mutex_lock(&w->mutex);
-    l->taken = false;
-    (void)pthread_mutex_unlock(&w->mutex);
-}
-
-/* Write the lane's run and empty it. */
-static enum hf_code flush(struct work *w, struct lane *l, struct hf_err *err)
-{
-    const struct apply *a = w->a;
-    const uint32_t count = l->count;
-    enum hf_code rc;
-
-    l->count = 0;
-    if (count == 0)
-        return HF_OK;
-    rc = digest_bulk_put(a->digest, l->first_pgno, count, l->entries, err);
-    if (rc != HF_OK || a->pages == NULL)
-        return rc;
-    rc = hf_file_write(a->pages, (uint64_t)(l->first_pgno - 1) * w->header.page_bytes,
-                       hf_buf_slice(&l->pages), err);
-    hf_buf_reset(&l->pages);
-    return rc;
-}
-
-static enum hf_code add_to_lane(struct work *w, struct lane *l, uint32_t pgno, struct hf_slice page,
+static enum hf_code write_pages(const struct work *w, const struct hf_ltx_run *run,
                                 struct hf_err *err)
 {
-    if (l->count > 0 && l->first_pgno + l->count != pgno) {
-        const enum hf_code rc = flush(w, l, err);
+    const uint64_t offset = (uint64_t)(run->first_pgno - 1) * w->header.page_bytes;
 
-        if (rc != HF_OK)
-            return rc;
-    }
-    if (l->count == 0)
-        l->first_pgno = pgno;
-    if (l->hasher == NULL)
-        l->hasher = hf_page_hasher_new(w->a->seed);
-    l->entries[l->count++] = page_entry(l->hasher, pgno, page);
-    if (w->a->pages != NULL)
-        hf_buf_append(&l->pages, page.ptr, page.len);
-    return l->count == w->run_pages_max ? flush(w, l, err) : HF_OK;
+    if (w->a->pages == NULL)
+        return HF_OK;
+    return w->bulk ? hf_file_write_bulk(w->a->pages, offset, run->pages, err)
+                   : hf_file_write(w->a->pages, offset, run->pages, err);
 }
 
-static enum hf_code visit(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code visit(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
 {
-    struct work *w = ctx;
+    const struct work *w = ctx;
+    struct digest_entry entries[RUN_PAGES_MAX];
+    AUTO_PAGE_HASHER *hasher = hf_page_hasher_new(w->a->seed);
 
     if (w->a->stop != NULL && *w->a->stop)
         return hf_err_set(err, HF_CANCELED, "stopped while a segment was being applied");
-    struct lane *l = take_lane(w, pgno);
-    const enum hf_code rc = add_to_lane(w, l, pgno, page, err);
+    hf_assert(run->count <= RUN_PAGES_MAX);
+    for (uint32_t i = 0; i < run->count; i++) {
+        const uint32_t pgno = run->first_pgno + i;
 
-    give_lane(w, l);
-    return rc;
+        entries[i] = (struct digest_entry){
+            .hash = page_hash(hasher, pgno, hf_ltx_run_page(run, i)),
+            .sum = run->page_sums[i],
+        };
+    }
+    const enum hf_code rc =
+        digest_bulk_put(w->a->digest, run->first_pgno, run->count, entries, err);
+
+    return rc == HF_OK ? write_pages(w, run, err) : rc;
 }
 
 /* The segment may come next. */
@@ -241,19 +149,12 @@ static enum hf_code judge_outcome(const struct apply *a, const struct hf_ltx_hea
     return HF_OK;
 }
 
-/* Everything visited is written, and the files have their new size. */
+/* The files have their new size. */
 static enum hf_code settle(struct work *w, struct hf_err *err)
 {
     struct apply *a = w->a;
-    enum hf_code rc;
+    const enum hf_code rc = digest_bulk_resize(a->digest, w->header.commit, err);
 
-    for (size_t i = 0; i < w->lanes_count; i++) {
-        hf_assert(!w->lanes[i].taken);
-        rc = flush(w, &w->lanes[i], err);
-        if (rc != HF_OK)
-            return rc;
-    }
-    rc = digest_bulk_resize(a->digest, w->header.commit, err);
     if (rc != HF_OK || a->pages == NULL)
         return rc;
     return hf_file_truncate(a->pages, (uint64_t)w->header.commit * w->header.page_bytes, err);
@@ -317,8 +218,12 @@ enum hf_code apply_segment(struct apply *a, struct hf_source *segment, struct hf
     if (rc != HF_OK)
         return rc;
 
-    HF_CLEANUP(work_done) struct work w;
-    work_init(&w, a, &header);
+    struct work w = {
+        .a = a,
+        .header = header,
+        .bulk = hf_ltx_is_snapshot(&header) && header.page_bytes % HF_BULK_ALIGN == 0,
+    };
+
     a->begun = true;
     rc = hf_ltx_decode(segment, a->pool, visit, &w, &decoded, &post_sum, err);
     if (rc != HF_OK)

@@ -28,8 +28,8 @@ struct apply {
  *            the source says when an object is gone.
  * HF_DAMAGE  it is damaged, does not follow on the state, or does not lead to its root.
  * HF_USAGE   it ends at or before the mark: whoever planned this made a mistake.
- * After any failure with a->begun the digest can only be freed or reset. Memory: for each thread
- * of the pool and two more, 256 KiB with pages and 2 KiB without, beside hf_ltx_decode()'s.
+ * After any failure with a->begun the digest can only be freed or reset. Memory: that of
+ * hf_ltx_decode(), and 12 KiB of each thread's stack.
  */
 enum hf_code apply_segment(struct apply *a, struct hf_source *segment,
                            struct hf_err *err) HF_MUST_CHECK;

@@ -90,7 +90,7 @@ static bool has_wal_reset_bug(uint32_t version)
 static enum hf_code probe_version(struct conn *c, struct hf_live_probe *probe, struct hf_err *err)
 {
     HF_AUTO_FREE uint8_t *page = hf_malloc(probe->page_bytes);
-    const enum hf_code rc = conn_read_page(c, probe->page_bytes, 1, page, err);
+    const enum hf_code rc = conn_read_pages(c, probe->page_bytes, 1, 1, page, err);
 
     if (rc == HF_OK && has_wal_reset_bug(hf_get_be32(page + 96)))
         probe->warning =

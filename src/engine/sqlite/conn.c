@@ -364,17 +364,27 @@ enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err)
     return explain(err, c, "checkpoint");
 }
 
-enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint8_t *dst,
-                            struct hf_err *err)
+enum hf_code conn_read_pages(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint32_t count,
+                             uint8_t *dst, struct hf_err *err)
 {
-    const int rc = c->file->pMethods->xRead(c->file, dst, (int)page_bytes,
+    const int rc = c->file->pMethods->xRead(c->file, dst, (int)(count * page_bytes),
                                             (sqlite3_int64)(pgno - 1) * page_bytes);
 
     /* SQLite fills what is behind the end with zeros, and so will its readers see it. */
     if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)
         return HF_OK;
-    return hf_err_set(err, HF_IO,
-                      "page %u cannot be read from the database file (SQLite result %d)", pgno, rc);
+    if (count == 1)
+        return hf_err_set(err, HF_IO,
+                          "page %u cannot be read from the database file (SQLite result %d)", pgno,
+                          rc);
+    for (uint32_t i = 0; i < count; i++) { /* which one is it? */
+        const enum hf_code one =
+            conn_read_pages(c, page_bytes, pgno + i, 1, dst + (size_t)i * page_bytes, err);
+
+        if (one != HF_OK)
+            return one;
+    }
+    return HF_OK;
 }
 
 enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret, struct hf_err *err)

@@ -4,7 +4,7 @@
  *
  * It never writes to the database except by a PASSIVE checkpoint, never closes with a checkpoint,
  * and keeps synchronous=FULL, so that a checkpoint of ours is as durable as any. One thread at a
- * time, but for conn_read_page().
+ * time, but for conn_read_pages().
  */
 #ifndef HF_ENGINE_SQLITE_CONN_H
 #define HF_ENGINE_SQLITE_CONN_H
@@ -87,10 +87,10 @@ enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index,
 /* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;
 
-/* A page of the database file as it is there, without the WAL; zeros behind the end of the file.
- * HF_IO: unreadable. Any thread while the connection is open. */
-enum hf_code conn_read_page(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint8_t *dst,
-                            struct hf_err *err) HF_MUST_CHECK;
+/* Pages pgno .. pgno + count - 1 of the database file as they are there, without the WAL; zeros
+ * behind the end of the file. HF_IO: one is unreadable. Any thread while the connection is open. */
+enum hf_code conn_read_pages(struct conn *c, uint32_t page_bytes, uint32_t pgno, uint32_t count,
+                             uint8_t *dst, struct hf_err *err) HF_MUST_CHECK;
 
 /* A number that a pragma without arguments tells, such as "PRAGMA page_size". */
 enum hf_code conn_pragma(struct conn *c, const char *sql, uint32_t *ret,

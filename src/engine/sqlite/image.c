@@ -15,7 +15,8 @@
 
 #define WINDOW_PAGES 256
 #define WINDOW_BYTES (1 << 20) /* at most: a store's parts end between windows */
-#define WINDOWS_MAX  16        /* in flight; memory: 16 MiB of pages and their compressed form */
+#define WINDOWS_MAX  16        /* in flight; memory: 16 MiB of packed pages ... */
+#define CHUNK_BYTES  (1 << 16) /* ... and this much a thread: read at a time; the largest page */
 
 struct page_set image_all_pages(const struct image *image)
 {
@@ -47,14 +48,35 @@ const struct frame_ref *frame_ref_find(const struct frame_ref *refs, size_t coun
     return low < count && refs[low].pgno == pgno ? &refs[low] : NULL;
 }
 
-enum hf_code image_read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
-                             struct hf_err *err)
+/* The page's frame in the log, or 0 if the file has it. */
+static uint32_t frame_of(const struct image *image, uint32_t pgno)
 {
     const struct frame_ref *ref = frame_ref_find(image->refs, image->refs_count, pgno);
 
-    if (ref != NULL && ref->frame > 0)
-        return wal_read_page(image->wal, image->page_bytes, ref->frame, dst, err);
-    return conn_read_page(image->conn, image->page_bytes, pgno, dst, err);
+    return ref != NULL ? ref->frame : 0;
+}
+
+enum hf_code image_read_pages(const struct image *image, uint32_t pgno, uint32_t count,
+                              uint8_t *dst, struct hf_err *err)
+{
+    for (uint32_t i = 0; i < count;) {
+        uint8_t *to = dst + (size_t)i * image->page_bytes;
+        const uint32_t frame = frame_of(image, pgno + i);
+        uint32_t n = 1;
+        enum hf_code rc;
+
+        if (frame > 0) {
+            rc = wal_read_page(image->wal, image->page_bytes, frame, to, err);
+        } else {
+            while (i + n < count && frame_of(image, pgno + i + n) == 0)
+                n++;
+            rc = conn_read_pages(image->conn, image->page_bytes, pgno + i, n, to, err);
+        }
+        if (rc != HF_OK)
+            return rc;
+        i += n;
+    }
+    return HF_OK;
 }
 
 /* Pages first .. first + count - 1 of the set. */
@@ -63,7 +85,8 @@ struct window {
     struct page_set set;
     size_t first;
     size_t count;
-    image_entries_fn *fn; /* of the hashing pass */
+    struct hf_group *group; /* its task alone */
+    image_entries_fn *fn;   /* of the hashing pass */
     void *ctx;
     struct hf_ltx_batch batch; /* of the packing pass */
 };
@@ -73,17 +96,69 @@ static bool stopped(const struct image *image)
     return image->stop != NULL && *image->stop;
 }
 
+/* How many pages from the i-th of the window on follow one another, `max` at most. */
+static uint32_t run_length(const struct window *w, size_t i, uint32_t max)
+{
+    const uint32_t first = page_at(w->image, w->set, w->first + i);
+    uint32_t n = 1;
+
+    while (n < max && i + n < w->count && page_at(w->image, w->set, w->first + i + n) == first + n)
+        n++;
+    return n;
+}
+
+/* What a pass does with the i-th page of the window. */
+typedef void page_fn(struct window *w, void *ctx, size_t i, uint32_t pgno, struct hf_slice page);
+
+/* Read the window by chunks, which stay in the processor's cache until they are done with. */
+static enum hf_code for_each_page(struct window *w, page_fn *fn, void *ctx, struct hf_err *err)
+{
+    const uint32_t page_bytes = w->image->page_bytes;
+    HF_AUTO_FREE uint8_t *chunk = hf_malloc(CHUNK_BYTES);
+
+    if (stopped(w->image))
+        return hf_err_set(err, HF_CANCELED, "stopped while reading the database");
+    for (size_t i = 0; i < w->count;) {
+        const uint32_t first = page_at(w->image, w->set, w->first + i);
+        const uint32_t n = run_length(w, i, CHUNK_BYTES / page_bytes);
+        const enum hf_code rc = image_read_pages(w->image, first, n, chunk, err);
+
+        if (rc != HF_OK)
+            return rc;
+        for (uint32_t j = 0; j < n; j++)
+            fn(w, ctx, i + j, first + j, hf_slice(chunk + (size_t)j * page_bytes, page_bytes));
+        i += n;
+    }
+    return HF_OK;
+}
+
+/* What hashing a window makes. */
+struct hashed {
+    struct hf_page_hasher *hasher;
+    struct digest_entry entries[WINDOW_PAGES];
+};
+
+static void hashed_done(struct hashed *h)
+{
+    hf_page_hasher_free(h->hasher);
+}
+
+static void hash_page(struct window *w, void *ctx, size_t i, uint32_t pgno, struct hf_slice page)
+{
+    struct hashed *h = ctx;
+
+    (void)w;
+    h->entries[i] = page_entry(h->hasher, pgno, page);
+}
+
 /* Hand entries on in runs of pages without a gap. */
 static enum hf_code give_runs(const struct window *w, const struct digest_entry *entries,
                               struct hf_err *err)
 {
     for (size_t i = 0; i < w->count;) {
-        const uint32_t first = page_at(w->image, w->set, w->first + i);
-        size_t n = 1;
-
-        while (i + n < w->count && page_at(w->image, w->set, w->first + i + n) == first + n)
-            n++;
-        const enum hf_code rc = w->fn(w->ctx, first, n, entries + i, err);
+        const uint32_t n = run_length(w, i, WINDOW_PAGES);
+        const enum hf_code rc =
+            w->fn(w->ctx, page_at(w->image, w->set, w->first + i), n, entries + i, err);
 
         if (rc != HF_OK)
             return rc;
@@ -94,155 +169,142 @@ static enum hf_code give_runs(const struct window *w, const struct digest_entry 
 
 static enum hf_code hash_window(void *ctx, struct hf_err *err)
 {
-    const struct window *w = ctx;
-    const struct image *image = w->image;
-    struct digest_entry entries[WINDOW_PAGES];
-    HF_AUTO_FREE uint8_t *page = hf_malloc(image->page_bytes);
-    AUTO_PAGE_HASHER *hasher = hf_page_hasher_new(image->seed);
+    struct window *w = ctx;
+    HF_CLEANUP(hashed_done) struct hashed h = {.hasher = hf_page_hasher_new(w->image->seed)};
+    const enum hf_code rc = for_each_page(w, hash_page, &h, err);
 
-    if (stopped(image))
-        return hf_err_set(err, HF_CANCELED, "stopped while reading the database");
-    for (size_t i = 0; i < w->count; i++) {
-        const uint32_t pgno = page_at(image, w->set, w->first + i);
-        const enum hf_code rc = image_read_page(image, pgno, page, err);
+    return rc == HF_OK ? give_runs(w, h.entries, err) : rc;
+}
 
-        if (rc != HF_OK)
-            return rc;
-        entries[i] = page_entry(hasher, pgno, hf_slice(page, image->page_bytes));
-    }
-    return give_runs(w, entries, err);
+static void pack_page(struct window *w, void *ctx, size_t i, uint32_t pgno, struct hf_slice page)
+{
+    (void)ctx;
+    (void)i;
+    hf_ltx_pack(&w->batch, pgno, page);
 }
 
 static enum hf_code pack_window(void *ctx, struct hf_err *err)
 {
     struct window *w = ctx;
-    const struct image *image = w->image;
-    HF_AUTO_FREE uint8_t *page = hf_malloc(image->page_bytes);
 
     hf_ltx_batch_reset(&w->batch);
-    if (stopped(image))
-        return hf_err_set(err, HF_CANCELED, "stopped while reading the database");
-    for (size_t i = 0; i < w->count; i++) {
-        const uint32_t pgno = page_at(image, w->set, w->first + i);
-        const enum hf_code rc = image_read_page(image, pgno, page, err);
-
-        if (rc != HF_OK)
-            return rc;
-        hf_ltx_pack(&w->batch, pgno, hf_slice(page, image->page_bytes));
-    }
-    return HF_OK;
+    return for_each_page(w, pack_page, NULL, err);
 }
 
-/* Set up windows from `*next` on, at most WINDOWS_MAX / 2; returns how many. */
-static size_t next_windows(const struct image *image, struct page_set set, size_t *next,
-                           struct window *windows)
+/*
+ * One pass over the set. Windows live in a ring: a slot is taken again only when its task is done
+ * and `joined`, in the order of the pages, has had what came of it. So there is always something to
+ * do for every thread, whatever joining waits for.
+ */
+struct pass {
+    hf_task_fn *task;
+    enum hf_code (*joined)(struct pass *p, struct window *w, struct hf_err *err); /* or NULL */
+    struct hf_sink *sink;         /* these two of the packing pass */
+    struct hf_ltx_writer *writer; /* borrowed */
+    uint64_t told_from;           /* progress: halves of the set that were done before */
+    struct window ring[WINDOWS_MAX];
+};
+
+static void pass_init(struct pass *p, const struct image *image, struct page_set set)
+{
+    for (size_t i = 0; i < WINDOWS_MAX; i++) {
+        p->ring[i] =
+            (struct window){.image = image, .set = set, .group = hf_group_new(image->pool)};
+        hf_ltx_batch_init(&p->ring[i].batch, image->page_bytes);
+    }
+}
+
+static void pass_done(struct pass *p)
+{
+    for (size_t i = 0; i < WINDOWS_MAX; i++) {
+        hf_group_free(p->ring[i].group);
+        hf_ltx_batch_done(&p->ring[i].batch);
+    }
+}
+
+static void tell(const struct pass *p, const struct window *w)
+{
+    const struct image *image = w->image;
+    const uint64_t halves = p->told_from * w->set.count + w->first + w->count;
+
+    if (image->progress != NULL)
+        image->progress->tell(image->progress, halves * image->page_bytes / 2,
+                              (uint64_t)w->set.count * image->page_bytes);
+}
+
+static enum hf_code join(struct pass *p, struct window *w, struct hf_err *err)
+{
+    enum hf_code rc = hf_group_wait(w->group, err);
+
+    if (rc == HF_OK && p->joined != NULL)
+        rc = p->joined(p, w, err);
+    if (rc == HF_OK)
+        tell(p, w);
+    return rc;
+}
+
+static enum hf_code run(struct pass *p, const struct image *image, struct page_set set,
+                        struct hf_err *err)
 {
     const size_t fit = WINDOW_BYTES / image->page_bytes;
     const size_t pages_max = fit < WINDOW_PAGES ? fit : WINDOW_PAGES;
-    size_t n = 0;
+    const size_t windows_count = (set.count + pages_max - 1) / pages_max;
 
-    for (; n < WINDOWS_MAX / 2 && *next < set.count; n++) {
-        const size_t left = set.count - *next;
-        struct window *w = &windows[n];
+    for (size_t i = 0; i < windows_count + WINDOWS_MAX; i++) {
+        struct window *w = &p->ring[i % WINDOWS_MAX];
 
-        w->image = image;
-        w->set = set;
-        w->first = *next;
-        w->count = left < pages_max ? left : pages_max;
-        *next += w->count;
+        if (i >= WINDOWS_MAX && i - WINDOWS_MAX < windows_count) {
+            const enum hf_code rc = join(p, w, err);
+
+            if (rc != HF_OK)
+                return rc;
+        }
+        if (i < windows_count) {
+            const size_t left = set.count - i * pages_max;
+
+            w->first = i * pages_max;
+            w->count = left < pages_max ? left : pages_max;
+            hf_group_run(w->group, p->task, w);
+        }
     }
-    return n;
-}
-
-static void tell(const struct image *image, size_t done, size_t total)
-{
-    if (image->progress != NULL)
-        image->progress->tell(image->progress, (uint64_t)done * image->page_bytes,
-                              (uint64_t)total * image->page_bytes);
+    return HF_OK;
 }
 
 enum hf_code image_hash(const struct image *image, struct page_set set, image_entries_fn *fn,
                         void *ctx, struct hf_err *err)
 {
-    struct window windows[WINDOWS_MAX / 2] = {0};
-    HF_CLEANUP(hf_group_free_ptr) struct hf_group *group = hf_group_new(image->pool);
+    HF_CLEANUP(pass_done) struct pass p = {.task = hash_window};
 
-    for (size_t next = 0; next < set.count;) {
-        const size_t n = next_windows(image, set, &next, windows);
-
-        for (size_t i = 0; i < n; i++) {
-            windows[i].fn = fn;
-            windows[i].ctx = ctx;
-            hf_group_run(group, hash_window, &windows[i]);
-        }
-        const enum hf_code rc = hf_group_wait(group, err);
-
-        if (rc != HF_OK)
-            return rc;
-        tell(image, next / 2, set.count); /* the second half is packing */
+    pass_init(&p, image, set);
+    for (size_t i = 0; i < WINDOWS_MAX; i++) {
+        p.ring[i].fn = fn;
+        p.ring[i].ctx = ctx;
     }
-    return HF_OK;
+    return run(&p, image, set, err);
 }
 
-/* Two sets of windows in turn: one is packed while the other is written. */
-struct packing {
-    struct window windows[2][WINDOWS_MAX / 2];
-    size_t counts[2];
-    struct hf_group *group;
-};
-
-static void packing_done(struct packing *p)
+static enum hf_code write_window(struct pass *p, struct window *w, struct hf_err *err)
 {
-    hf_group_free(p->group);
-    for (size_t i = 0; i < HF_ARRAY_LEN(p->windows); i++) {
-        for (size_t j = 0; j < HF_ARRAY_LEN(p->windows[i]); j++)
-            hf_ltx_batch_done(&p->windows[i][j].batch);
-    }
-}
-
-static void start_packing(struct packing *p, size_t side, const struct image *image,
-                          struct page_set set, size_t *next)
-{
-    p->counts[side] = next_windows(image, set, next, p->windows[side]);
-    for (size_t i = 0; i < p->counts[side]; i++)
-        hf_group_run(p->group, pack_window, &p->windows[side][i]);
-}
-
-static enum hf_code write_window(struct hf_sink *sink, struct hf_ltx_writer *writer,
-                                 const struct window *w, struct hf_err *err)
-{
-    if (sink->border != NULL)
-        sink->border(sink, (uint64_t)w->first * w->image->page_bytes);
-    return hf_ltx_writer_batch(writer, &w->batch, err);
+    if (p->sink->border != NULL)
+        p->sink->border(p->sink, (uint64_t)w->first * w->image->page_bytes);
+    return hf_ltx_writer_batch(p->writer, &w->batch, err);
 }
 
 static enum hf_code write_pages(const struct image *image, struct page_set set,
                                 struct hf_sink *sink, struct hf_ltx_writer *writer,
                                 struct hf_err *err)
 {
-    HF_CLEANUP(packing_done) struct packing p = {.group = hf_group_new(image->pool)};
-    size_t next = 0;
+    HF_CLEANUP(pass_done)
+    struct pass p = {
+        .task = pack_window,
+        .joined = write_window,
+        .sink = sink,
+        .writer = writer,
+        .told_from = 1,
+    };
 
-    for (size_t i = 0; i < HF_ARRAY_LEN(p.windows); i++) {
-        for (size_t j = 0; j < HF_ARRAY_LEN(p.windows[i]); j++)
-            hf_ltx_batch_init(&p.windows[i][j].batch, image->page_bytes);
-    }
-    start_packing(&p, 0, image, set, &next);
-    for (size_t side = 0; p.counts[side] > 0; side = 1 - side) {
-        enum hf_code rc = hf_group_wait(p.group, err);
-
-        if (rc != HF_OK)
-            return rc;
-        start_packing(&p, 1 - side, image, set, &next);
-        for (size_t i = 0; i < p.counts[side]; i++) {
-            rc = write_window(sink, writer, &p.windows[side][i], err);
-            if (rc != HF_OK)
-                return rc;
-        }
-        p.counts[side] = 0;
-        tell(image, set.count / 2 + next / 2, set.count);
-    }
-    return HF_OK;
+    pass_init(&p, image, set);
+    return run(&p, image, set, err);
 }
 
 static enum hf_code write_segment(const struct image *image, struct page_set set,

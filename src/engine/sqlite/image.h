@@ -43,9 +43,10 @@ struct page_set {
 /* Every page of the image but the lock page. */
 struct page_set image_all_pages(const struct image *image);
 
-/* The page as it is at the moment, from the log or the file; zeros behind the end of the file. */
-enum hf_code image_read_page(const struct image *image, uint32_t pgno, uint8_t *dst,
-                             struct hf_err *err) HF_MUST_CHECK;
+/* Pages pgno .. pgno + count - 1 as they are at the moment, each from the log or the file; zeros
+ * behind the end of the file. */
+enum hf_code image_read_pages(const struct image *image, uint32_t pgno, uint32_t count,
+                              uint8_t *dst, struct hf_err *err) HF_MUST_CHECK;
 
 /* `entries` are those of pages first_pgno .. first_pgno + n - 1. May come from any pool thread, in
  * any order, several at once. */

@@ -94,7 +94,7 @@ static enum hf_code check_size_on_mark(struct live *l, const struct wal_position
         return HF_OK;
     const struct image image = live_image_at(l, live_holder(l), end, log);
 
-    rc = image_read_page(&image, 1, first, err);
+    rc = image_read_pages(&image, 1, 1, first, err);
     if (rc != HF_OK || missing <= hf_get_be32(first + FREE_PAGES_OFFSET))
         return rc;
     return conn_check_size(live_holder(l), l->page_bytes, end->commit, err);

@@ -11,10 +11,13 @@
 #define WAITED_FOR_MS          5
 #define LIVELY_MS              10
 #define LIVELY_US              2000000
-#define BUSY_POLL_US           110000 /* SQLite's busy handler looks again after 100 ms at most */
-#define SEAL_EVERY_US          1000000
-#define SEAL_LOG_BYTES         (UINT64_C(4) << 20)
-#define SEAL_TRIES             3
+#define BUSY_POLL_US           110000  /* SQLite's busy handler looks again after 100 ms at most */
+#define SEAL_EVERY_US          1000000 /* at a pause ... */
+#define SEAL_LONG_EVERY_US     200000  /* ... and of a log that is long, pause or not */
+#define SEAL_LONG_FRAMES       500 /* half of where applications begin checkpoints of their own */
+#define SEAL_TRIES             6
+#define LOCKED_EVERY_US        1000000
+#define LOCKED_TRIES           10 /* to get the write lock between two transactions */
 #define LOCKED_SEAL_FRAMES_MAX 64 /* left to backfill when the write lock is taken */
 
 /* C3, as far as files go; at most once a second. */
@@ -133,6 +136,8 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
     if (rc != HF_OK)
         return rc;
     round->log_bytes = (uint64_t)index.end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
+    l->log_frames = index.end.frame;
+    l->log_frames_left = index.end.frame - index.backfill;
     rc = check_log(l, &index, err);
     if (rc == HF_OK)
         rc = capture_until(l, &index, round, t, err);
@@ -149,12 +154,21 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
     return HF_OK;
 }
 
+/* Is it worth trying again? While much is left, only if less and less is. */
+static bool seal_gains(uint32_t left_before, uint32_t left)
+{
+    return left <= LOCKED_SEAL_FRAMES_MAX || left <= left_before / 2;
+}
+
 /* C4, without the write lock: backfill, and see whether lock 0 is to be had. */
 static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker *t,
                          struct hf_err *err)
 {
+    bool gains = true;
+
     l->sealed_us = hf_mono_us(l->o.clock);
-    for (int i = 0; i < SEAL_TRIES && l->hold == CONN_HOLD_MARK && !is_aside(l); i++) {
+    for (int i = 0; i < SEAL_TRIES && gains && l->hold == CONN_HOLD_MARK && !is_aside(l); i++) {
+        const uint32_t left_before = l->log_frames_left;
         enum hf_code rc = conn_checkpoint(&l->ckpt, err);
 
         if (rc == HF_BUSY)
@@ -166,6 +180,7 @@ static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker
         rc = follow(l, round, t, err);
         if (rc != HF_OK)
             return rc;
+        gains = seal_gains(left_before, l->log_frames_left);
     }
     return HF_OK;
 }
@@ -195,30 +210,51 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
     return rc == HF_OK ? HF_OK : live_break_off(l, err);
 }
 
-/* Past the limit only, at most once a second, never waiting for the lock. */
+/* The write lock, if it is free at one of a few looks: an application that writes without a pause
+ * has it for most of the time, and is not to be made to wait. */
+static enum hf_code take_write(struct conn *c, struct hf_err *err)
+{
+    for (int i = 1; i < LOCKED_TRIES; i++) {
+        const enum hf_code rc = conn_begin_write(c, err);
+
+        if (rc != HF_BUSY)
+            return rc;
+    }
+    return conn_begin_write(c, err);
+}
+
+/* Past the limit only, at most once a second, right behind a seal without the lock. */
 static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, struct hf_taker *t,
                                     struct hf_err *err)
 {
-    struct walindex index;
-    enum hf_code rc = conn_walindex(live_holder(l), &index, err);
+    if (l->hold != CONN_HOLD_MARK || is_aside(l) || l->log_frames_left > LOCKED_SEAL_FRAMES_MAX)
+        return HF_OK;
+    enum hf_code rc = take_write(live_other(l), err);
 
-    if (rc != HF_OK || index.end.frame - index.backfill > LOCKED_SEAL_FRAMES_MAX)
-        return rc;
-    l->locked_us = hf_mono_us(l->o.clock);
-    rc = conn_begin_write(live_other(l), err);
     if (rc == HF_BUSY)
         return HF_OK;
     if (rc != HF_OK)
         return rc;
+    l->locked_us = hf_mono_us(l->o.clock);
     rc = seal_with_lock(l, round, t, err);
     conn_end(live_other(l));
     return rc;
 }
 
-static bool seal_is_due(const struct live *l, const struct hf_round *round, bool quiet)
+static bool seal_is_due(const struct live *l, bool quiet)
 {
-    return l->hold == CONN_HOLD_MARK && hf_mono_us(l->o.clock) - l->sealed_us >= SEAL_EVERY_US &&
-           (quiet || round->log_bytes >= SEAL_LOG_BYTES);
+    const int64_t since_us = hf_mono_us(l->o.clock) - l->sealed_us;
+
+    return l->hold == CONN_HOLD_MARK &&
+           ((quiet && since_us >= SEAL_EVERY_US) ||
+            (l->log_frames >= SEAL_LONG_FRAMES && since_us >= SEAL_LONG_EVERY_US));
+}
+
+/* Only when everything was just captured: under the lock little is to be left to do. */
+static bool locked_seal_is_due(const struct live *l, const struct hf_round *round)
+{
+    return round->cut && round->log_bytes > l->o.log_bytes_max && !l->o.never_lock &&
+           hf_mono_us(l->o.clock) - l->locked_us >= LOCKED_EVERY_US;
 }
 
 /* Nothing new since we came to rest: one look at shared memory. */
@@ -334,11 +370,11 @@ static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_
     rc = follow(l, round, t, err);
     if (rc != HF_OK)
         return rc;
-    if (seal_is_due(l, round, l->from.frame == from_frame && round->cut))
+    const bool locked = locked_seal_is_due(l, round);
+
+    if (locked || seal_is_due(l, l->from.frame == from_frame && round->cut))
         rc = seal(l, round, t, err);
-    if (rc == HF_OK && l->hold == CONN_HOLD_MARK && round->log_bytes > l->o.log_bytes_max &&
-        !l->o.never_lock && round->cut && !is_aside(l) &&
-        hf_mono_us(l->o.clock) - l->locked_us >= SEAL_EVERY_US)
+    if (rc == HF_OK && locked)
         rc = seal_past_limit(l, round, t, err);
     return rc;
 }

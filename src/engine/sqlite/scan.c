@@ -31,12 +31,13 @@
 #include "engine/sqlite/rawfile.h"
 #include "engine/sqlite/replica.h"
 
-#define PIN_TRIES_MAX 10000
-#define CHUNK_BYTES   (256U * 1024)
-#define SUSPECTS_MAX  4096 /* pages that wait to be looked at again, in one go */
-#define LOOKS_AGAIN   2
-#define LOOK_AGAIN_MS 30
-#define GIVE_WAY_US   50000 /* after this a slice looks whether a checkpoint waits for it */
+#define PIN_TRIES_MAX   10000
+#define CHUNK_BYTES_MAX (1U << 20)  /* a device answers few large reads faster */
+#define CHUNK_BYTES_MIN (64U << 10) /* the largest page */
+#define SUSPECTS_MAX    4096        /* pages that wait to be looked at again, in one go */
+#define LOOKS_AGAIN     2
+#define LOOK_AGAIN_MS   30
+#define GIVE_WAY_US     50000 /* after this a slice looks whether a checkpoint waits for it */
 
 struct scan {
     struct hf_scan base; /* first, so that the pointers convert */
@@ -48,7 +49,8 @@ struct scan {
     struct wal_file wal;
     struct hf_page_hasher *hasher;
     uint32_t page_bytes;
-    uint8_t *chunk; /* aligned, CHUNK_BYTES */
+    uint8_t *chunk; /* aligned */
+    uint32_t chunk_bytes;
     uint8_t *block; /* aligned: the blocks of one page */
     size_t block_bytes;
     uint8_t *page; /* one page out of the WAL */
@@ -358,16 +360,16 @@ static enum hf_code compare_page(struct comparison *c, uint32_t pgno, const uint
 static enum hf_code compare_chunk(struct comparison *c, uint32_t *next, struct hf_err *err)
 {
     struct scan *s = c->scan;
-    struct digest_entry want[CHUNK_BYTES / HF_LTX_PAGE_BYTES_MIN];
+    struct digest_entry want[CHUNK_BYTES_MAX / HF_LTX_PAGE_BYTES_MIN];
     const uint64_t offset = (uint64_t)(*next - 1) * s->page_bytes;
     const size_t at = offset % RAWFILE_ALIGN;
     const uint32_t left = s->at.commit - *next + 1;
-    const uint32_t fit = (uint32_t)((CHUNK_BYTES - at) / s->page_bytes);
+    const uint32_t fit = (uint32_t)((s->chunk_bytes - at) / s->page_bytes);
     const uint32_t n = left < fit ? left : fit;
     struct hf_err unread;
     size_t got = 0;
     const bool readable =
-        rawfile_read(&s->raw, offset - at, s->chunk, CHUNK_BYTES, &got, &unread) == HF_OK;
+        rawfile_read(&s->raw, offset - at, s->chunk, s->chunk_bytes, &got, &unread) == HF_OK;
     enum hf_code rc = replica_entries(c->replica, *next, n, want, err);
 
     c->counts->bytes_read += (uint64_t)n * s->page_bytes;
@@ -559,6 +561,17 @@ static const struct hf_scan_ops ops = {
     .free = scan_free,
 };
 
+/* What may be read in the time after which it is looked whether a checkpoint waits: under a low
+ * rate most of that time is slept through. */
+static uint32_t choose_chunk(uint64_t bytes_per_s_max)
+{
+    const uint64_t fit = bytes_per_s_max / (1000000 / GIVE_WAY_US) / RAWFILE_ALIGN * RAWFILE_ALIGN;
+
+    if (bytes_per_s_max == 0 || fit > CHUNK_BYTES_MAX)
+        return CHUNK_BYTES_MAX;
+    return fit < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : (uint32_t)fit;
+}
+
 enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **ret,
                               struct hf_err *err)
 {
@@ -570,7 +583,8 @@ enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **
     s->db_path = hf_strdup(o->db_path);
     s->wal_path = hf_strfmt("%s-wal", o->db_path);
     s->hasher = hf_page_hasher_new(o->seed);
-    s->chunk = hf_memalign(RAWFILE_ALIGN, CHUNK_BYTES);
+    s->chunk_bytes = choose_chunk(o->bytes_per_s_max);
+    s->chunk = hf_memalign(RAWFILE_ALIGN, s->chunk_bytes);
     enum hf_code rc = rawfile_open(o->db_path, &s->raw, err);
 
     if (rc == HF_OK)

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/pool.h"
+#include "base/rand.h"
 #include "lib/fixture.h"
 #include "lib/fs_fault.h"
 
@@ -82,6 +84,84 @@ static void written_bytes_are_read_at_their_offset(void **state)
     assert_int_equal(st.size_bytes, 2);
     assert_int_equal(st.mtime_us, INT64_C(1234567890123456));
     assert_false(st.is_dir);
+}
+
+#define BULK_BYTES (64 * 1024)
+
+/* Bulk and plain writes in turn, over one another and behind the end, also when the file has no
+ * name any more; the oracle is memory. */
+static void bulk_and_plain_writes_make_one_file(void **state)
+{
+    struct test *t = *state;
+    HF_AUTO_FILE *f = open_file(t, "f", HF_OPEN_NEW);
+    HF_AUTO_FREE char *path = path_of(t, "f");
+    HF_AUTO_FREE uint8_t *block = hf_memalign(HF_BULK_ALIGN, BULK_BYTES);
+    HF_AUTO_FREE uint8_t *want = hf_calloc(8, BULK_BYTES);
+    HF_AUTO_FREE uint8_t *got = hf_calloc(8, BULK_BYTES);
+    struct hf_rand rand = hf_rand_seeded(31);
+    size_t end = 0;
+    size_t len = 0;
+
+    for (int i = 0; i < 100; i++) {
+        const bool bulk = i % 3 != 0;
+        const size_t unit = bulk ? HF_BULK_ALIGN : 1;
+        const size_t at = (size_t)hf_rand_below(&rand, 7 * BULK_BYTES / unit) * unit;
+        const size_t n = (size_t)(1 + hf_rand_below(&rand, BULK_BYTES / unit)) * unit;
+
+        if (i == 50)
+            hf_must(hf_fs_unlink(&t->fs.base, path, &t->err), &t->err);
+        (void)memset(block, i + 1, n);
+        (void)memset(want + at, i + 1, n);
+        hf_must((bulk ? hf_file_write_bulk : hf_file_write)(f, at, hf_slice(block, n), &t->err),
+                &t->err);
+        end = at + n > end ? at + n : end;
+        hf_must(hf_file_read(f, 0, got, 8 * BULK_BYTES, &len, &t->err), &t->err);
+        assert_int_equal(len, end);
+        assert_memory_equal(got, want, end);
+    }
+}
+
+struct bulk_task {
+    struct hf_file *file;
+    uint8_t *block;
+    uint64_t at;
+};
+
+static enum hf_code write_bulk(void *ctx, struct hf_err *err)
+{
+    const struct bulk_task *task = ctx;
+
+    return hf_file_write_bulk(task->file, task->at, hf_slice(task->block, HF_BULK_ALIGN), err);
+}
+
+/* All threads come to the first bulk write of a file at once. */
+static void bulk_writes_of_many_threads_all_arrive(void **state)
+{
+    struct test *t = *state;
+    HF_AUTO_FREE uint8_t *block = hf_memalign(HF_BULK_ALIGN, HF_BULK_ALIGN);
+    struct hf_pool *pool = hf_pool_new(4);
+
+    (void)memset(block, 7, HF_BULK_ALIGN);
+    for (int round = 0; round < 20; round++) {
+        HF_AUTO_FREE char *name = hf_strfmt("f%d", round);
+        HF_AUTO_FILE *f = open_file(t, name, HF_OPEN_NEW);
+        struct hf_group *group = hf_group_new(pool);
+        struct bulk_task tasks[8];
+        uint8_t got[8 * HF_BULK_ALIGN];
+        size_t len = 0;
+
+        for (size_t i = 0; i < HF_ARRAY_LEN(tasks); i++) {
+            tasks[i] = (struct bulk_task){f, block, i * HF_BULK_ALIGN};
+            hf_group_run(group, write_bulk, &tasks[i]);
+        }
+        hf_must(hf_group_wait(group, &t->err), &t->err);
+        hf_group_free(group);
+        hf_must(hf_file_read(f, 0, got, sizeof(got), &len, &t->err), &t->err);
+        assert_int_equal(len, sizeof(got));
+        for (size_t i = 0; i < len; i++)
+            assert_int_equal(got[i], 7);
+    }
+    hf_pool_free(pool);
 }
 
 static void ways_to_open_differ_as_named(void **state)
@@ -334,6 +414,8 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(written_bytes_are_read_at_their_offset),
+        TEST(bulk_and_plain_writes_make_one_file),
+        TEST(bulk_writes_of_many_threads_all_arrive),
         TEST(ways_to_open_differ_as_named),
         TEST(lock_excludes_until_closed),
         TEST(names_are_linked_renamed_and_unlinked),

@@ -73,6 +73,25 @@ static void combined_crc_equals_the_direct_one(void **state)
     }
 }
 
+/* The table of one length against the general way, which the tests above hold to the CRC itself. */
+static void joining_by_a_table_is_combining(void **state)
+{
+    static const uint64_t lengths[] = {0, 1, 512, 4096, 65536, UINT64_C(1) << 40};
+    struct hf_rand rand = hf_rand_seeded(8);
+    struct hf_crc64_shift shift;
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(lengths); i++) {
+        hf_crc64_shift_init(&shift, lengths[i]);
+        for (int j = 0; j < 200; j++) {
+            const uint64_t a = j < 64 ? UINT64_C(1) << j : hf_rand_u64(&rand);
+            const uint64_t b = hf_rand_u64(&rand);
+
+            assert_true(hf_crc64_join(&shift, a, b) == hf_crc64_combine(a, b, lengths[i]));
+        }
+    }
+}
+
 /* Two lengths on after one another are their sum: far behind what can be hashed directly. */
 static void combining_over_terabytes_is_consistent(void **state)
 {
@@ -263,6 +282,7 @@ int main(void)
         cmocka_unit_test(crc_has_the_published_check_value),
         cmocka_unit_test(crc_equals_the_model_and_can_be_continued),
         cmocka_unit_test(combined_crc_equals_the_direct_one),
+        cmocka_unit_test(joining_by_a_table_is_combining),
         cmocka_unit_test(combining_over_terabytes_is_consistent),
         cmocka_unit_test(roots_add_and_subtract_modulo_2_to_the_128),
         cmocka_unit_test(roots_differ_if_either_half_does),

@@ -9,6 +9,7 @@
  */
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "lib/capture_book.h"
 
@@ -85,6 +86,65 @@ static enum hf_code late_commit(struct hf_taker *taker, struct hf_err *err)
 static void late_abort(struct hf_taker *taker)
 {
     (void)taker;
+}
+
+/* Fails when `left` writes have gone well. */
+struct failing_taker {
+    struct late_taker late; /* first, so that the pointers convert */
+    unsigned left;
+};
+
+static enum hf_code failing_write(struct hf_sink *sink, struct hf_slice data, struct hf_err *err)
+{
+    struct failing_taker *t =
+        (struct failing_taker *)(void *)((char *)sink - offsetof(struct late_taker, sink));
+
+    if (t->left-- == 0)
+        return hf_err_set(err, HF_FULL, "no room");
+    return late_write(sink, data, err);
+}
+
+/* More than all windows that can be in flight, some pages from the log and most from the file, and
+ * given to a sink that fails at one place after the other before it takes all. */
+static void a_large_snapshot_is_given_whole_or_fails_as_its_sink_does(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    struct failing_taker t = {
+        .late = {.taker = {.begin = late_begin, .commit = late_commit, .abort = late_abort},
+                 .sink.write = failing_write,
+                 .book = b},
+    };
+    enum hf_live_need need;
+    unsigned failures = 0;
+    enum hf_code rc;
+    bool lost;
+    struct hf_err err;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    book_exec(app,
+              "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 280)"
+              " INSERT INTO t(b) SELECT randomblob(100000) FROM n");
+    book_exec(app, "PRAGMA wal_checkpoint(TRUNCATE)");
+    book_exec(app, "UPDATE t SET b=randomblob(50000) WHERE a %% 17 = 0");
+    book_open(b);
+    hf_must(b->live->ops->attach(b->live, &need, &lost, &err), &err);
+    hf_must(b->live->ops->snapshot(b->live, &err), &err);
+    b->count = 1;
+    for (unsigned left = 0;; left = left * 2 + 1) {
+        t.left = left;
+        rc = b->live->ops->give_snapshot(b->live, &t.late.taker, NULL, &err);
+        if (rc == HF_OK)
+            break;
+        assert_int_equal(rc, HF_FULL);
+        assert_false(t.late.committed);
+        failures++;
+    }
+    assert_true(t.late.committed && failures > 4);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
 }
 
 /* Whatever comes between the two halves of a snapshot, and however often the second one is tried,
@@ -295,6 +355,31 @@ static void a_refused_commit_is_made_again(void **state)
     book_free(b);
 }
 
+/* An application checkpoints when its log has 1000 frames, and then at each commit for as long as
+ * something is left to be copied: what it feels of our readers. Restarted early, its log never gets
+ * there, although it commits before each of our rounds. */
+static void a_log_is_restarted_before_the_application_would_checkpoint(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, NULL);
+    HF_AUTO_FREE char *wal = hf_strfmt("%s-wal", b->db_path);
+    struct stat st;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 1000; i++) {
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(40000))");
+        (void)book_round(b, i % 20 == 0);
+        assert_int_equal(stat(wal, &st), 0);
+        assert_true(st.st_size < (off_t)1000 * (4096 + 24));
+    }
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
 static void past_the_limit_the_log_is_sealed(void **state)
 {
     struct book *b = book_new();
@@ -373,12 +458,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_and_what_follows_restore),
+        cmocka_unit_test(a_large_snapshot_is_given_whole_or_fails_as_its_sink_does),
         cmocka_unit_test(what_is_committed_while_a_snapshot_waits_is_captured),
         cmocka_unit_test(each_kind_of_checkpoint_by_the_application_is_followed),
         cmocka_unit_test(shrinking_and_growing_again_is_followed),
         cmocka_unit_test(a_killed_capture_goes_on_by_the_log_alone),
         cmocka_unit_test(restarts_of_the_log_while_nobody_looked_are_caught_up_with),
         cmocka_unit_test(a_refused_commit_is_made_again),
+        cmocka_unit_test(a_log_is_restarted_before_the_application_would_checkpoint),
         cmocka_unit_test(past_the_limit_the_log_is_sealed),
         cmocka_unit_test(a_replaced_database_is_noticed),
         cmocka_unit_test(what_cannot_be_followed_is_refused_with_the_reason),

@@ -324,6 +324,24 @@ static void page_sums_equal_the_published_vectors(void **state)
     assert_int_equal(sum, 0xa992da1927bb5c9f);
 }
 
+static void a_page_sum_follows_from_the_crc_of_its_bytes(void **state)
+{
+    static const uint32_t pgnos[] = {1, 2, 0x01020304, UINT32_MAX};
+    HF_AUTO_FREE uint8_t *page = hf_malloc(65536);
+    struct hf_rand r = hf_rand_seeded(12);
+
+    (void)state;
+    for (size_t i = 0; i < 65536; i++)
+        page[i] = (uint8_t)hf_rand_below(&r, 256);
+    for (uint32_t bytes = 512; bytes <= 65536; bytes *= 2) {
+        const struct hf_crc64_shift *shift = hf_ltx_page_shift(bytes);
+
+        for (size_t i = 0; i < HF_ARRAY_LEN(pgnos); i++)
+            assert_int_equal(hf_ltx_page_sum_from(shift, pgnos[i], hf_crc64(0, page, bytes)),
+                             hf_ltx_page_sum(pgnos[i], hf_slice(page, bytes)));
+    }
+}
+
 /* Random puts, replacements and drops, against a checksum computed anew. */
 static void the_incremental_sum_equals_a_full_one(void **state)
 {
@@ -514,6 +532,7 @@ int main(void)
         cmocka_unit_test(reserved_bytes_of_others_mean_nothing),
         cmocka_unit_test(segment_info_says_what_the_header_says),
         cmocka_unit_test(page_sums_equal_the_published_vectors),
+        cmocka_unit_test(a_page_sum_follows_from_the_crc_of_its_bytes),
         cmocka_unit_test(the_incremental_sum_equals_a_full_one),
         cmocka_unit_test(the_lock_page_follows_the_page_size),
         cmocka_unit_test(the_trailer_fits_its_header),

@@ -140,13 +140,16 @@ struct picky {
     atomic_uint visits_count;
 };
 
-static enum hf_code refuse_one(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code refuse_one(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
 {
     struct picky *p = ctx;
 
-    (void)page;
-    (void)atomic_fetch_add(&p->visits_count, 1);
-    return pgno == p->refuses ? hf_err_set(err, HF_FULL, "no room for page %u", pgno) : HF_OK;
+    for (uint32_t i = 0; i < run->count; i++) {
+        (void)atomic_fetch_add(&p->visits_count, 1);
+        if (run->first_pgno + i == p->refuses)
+            return hf_err_set(err, HF_FULL, "no room for page %u", p->refuses);
+    }
+    return HF_OK;
 }
 
 static void a_refusing_visitor_ends_the_decoding_with_its_code(void **state)
@@ -313,14 +316,18 @@ struct span {
 };
 
 /* Pages of make_past_lock(): all zero but for their number. */
-static enum hf_code check_span(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code check_span(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
 {
     struct span *s = ctx;
 
     (void)err;
-    (void)atomic_fetch_add(&s->visits_count, 1);
-    if (hf_get_be32(page.ptr) != pgno || page.ptr[page.len - 1] != 0)
-        (void)atomic_fetch_add(&s->wrong_count, 1);
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct hf_slice page = hf_ltx_run_page(run, i);
+
+        (void)atomic_fetch_add(&s->visits_count, 1);
+        if (hf_get_be32(page.ptr) != run->first_pgno + i || page.ptr[page.len - 1] != 0)
+            (void)atomic_fetch_add(&s->wrong_count, 1);
+    }
     return HF_OK;
 }
 

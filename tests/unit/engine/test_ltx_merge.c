@@ -149,10 +149,11 @@ static enum hf_code merge_range(const struct history *h, uint64_t first, uint64_
     return merge_slices(files, last - first + 1, sink, ret_header, err);
 }
 
-static enum hf_code apply_page(void *ctx, uint32_t pgno, struct hf_slice page, struct hf_err *err)
+static enum hf_code apply_run(void *ctx, const struct hf_ltx_run *run, struct hf_err *err)
 {
     (void)err;
-    test_db_put(ctx, pgno, page.ptr);
+    for (uint32_t i = 0; i < run->count; i++)
+        test_db_put(ctx, run->first_pgno + i, hf_ltx_run_page(run, i).ptr);
     return HF_OK;
 }
 
@@ -168,7 +169,7 @@ static void assert_leads(const struct history *h, uint64_t first, uint64_t last,
 
     copy_db(&db, &h->states[first - 1]);
     test_source_init(&source, file, "merged");
-    hf_must(hf_ltx_decode(&source.base, pool, apply_page, &db, ret_header, ret_post_sum, &err),
+    hf_must(hf_ltx_decode(&source.base, pool, apply_run, &db, ret_header, ret_post_sum, &err),
             &err);
     hf_pool_free(pool);
     for (uint32_t pgno = ret_header->commit + 1; pgno <= PAGES_MAX; pgno++)

@@ -8,6 +8,7 @@
 #include "engine/sqlite/ltx/ltx.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -253,6 +254,34 @@ enum hf_code hf_ltx_trailer_check(const struct hf_ltx_header *h, uint64_t post_s
         return hf_err_set(err, HF_DAMAGE,
                           "trailer: FileChecksum is %016" PRIx64 ", expected bit 63 set", file_sum);
     return check_post_sum(h, post_sum, err);
+}
+
+static struct hf_crc64_shift page_shifts[HF_LTX_PAGE_SIZES];
+static pthread_once_t page_shifts_once = PTHREAD_ONCE_INIT;
+
+static void make_page_shifts(void)
+{
+    for (unsigned i = 0; i < HF_LTX_PAGE_SIZES; i++)
+        hf_crc64_shift_init(&page_shifts[i], (uint64_t)HF_LTX_PAGE_BYTES_MIN << i);
+}
+
+const struct hf_crc64_shift *hf_ltx_page_shift(uint32_t page_bytes)
+{
+    unsigned i = 0;
+
+    hf_assert(is_page_size(page_bytes));
+    while ((uint32_t)HF_LTX_PAGE_BYTES_MIN << i < page_bytes)
+        i++;
+    (void)pthread_once(&page_shifts_once, make_page_shifts);
+    return &page_shifts[i];
+}
+
+uint64_t hf_ltx_page_sum_from(const struct hf_crc64_shift *shift, uint32_t pgno, uint64_t page_crc)
+{
+    uint8_t name[4];
+
+    hf_put_be32(name, pgno);
+    return HF_LTX_SUM_FLAG | hf_crc64_join(shift, hf_crc64(0, name, sizeof(name)), page_crc);
 }
 
 uint64_t hf_ltx_page_sum(uint32_t pgno, struct hf_slice page)

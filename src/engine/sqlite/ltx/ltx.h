@@ -29,6 +29,7 @@
 
 #define HF_LTX_PAGE_BYTES_MIN 512
 #define HF_LTX_PAGE_BYTES_MAX 65536
+#define HF_LTX_PAGE_SIZES     8 /* the powers of two between */
 
 #define HF_LTX_NO_CHECKSUM UINT32_C(2)          /* the only header flag there is */
 #define HF_LTX_SUM_FLAG    (UINT64_C(1) << 63)  /* set in every stored checksum */
@@ -92,6 +93,14 @@ enum hf_code hf_ltx_trailer_check(const struct hf_ltx_header *h, uint64_t post_s
 
 /* LTX's checksum of one page, flag set. */
 uint64_t hf_ltx_page_sum(uint32_t pgno, struct hf_slice page);
+
+/*
+ * A page stands in two CRCs, its own checksum and the file's, each time behind other bytes. From
+ * the CRC of its bytes alone, taken once, both follow: by this table and hf_crc64_join(), or by
+ * hf_ltx_page_sum_from(). The table lives for ever.
+ */
+const struct hf_crc64_shift *hf_ltx_page_shift(uint32_t page_bytes);
+uint64_t hf_ltx_page_sum_from(const struct hf_crc64_shift *shift, uint32_t pgno, uint64_t page_crc);
 
 /*
  * The database's checksum after a page's checksum is put in, or taken out: both are this step.

@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/fs.h"
 #include "engine/sqlite/ltx/ltx_frame.h"
 #include "engine/sqlite/ltx/ltx_reader_priv.h"
 
@@ -35,7 +36,10 @@ struct window {
     size_t frames_count;
     struct hf_buf ids; /* struct frame_id[frames_count] */
     struct hf_buf scratch;
-    struct hf_buf page;
+    struct hf_ltx_run run; /* what was decoded and not visited yet, in ... */
+    uint8_t *pages;        /* ... these two, which have room for ... */
+    uint64_t *page_sums;
+    uint32_t run_max; /* ... as many pages */
     struct hf_ltx_unpacker unpacker;
     uint64_t crc; /* as in hf_ltx_reader_check_sum() */
     uint64_t crc_bytes;
@@ -49,6 +53,7 @@ struct decoding {
     hf_ltx_visit_fn *visit;
     void *ctx;
     bool want_sum;
+    const struct hf_crc64_shift *shift;
     atomic_bool stop;
     struct window *windows; /* the ring */
     size_t windows_count;
@@ -57,23 +62,76 @@ struct decoding {
     uint64_t sum;
 };
 
+/* Hand on what was decoded. */
+static enum hf_code visit_run(struct window *w, struct hf_err *err)
+{
+    const struct decoding *d = w->decoding;
+    struct hf_ltx_run run = w->run;
+
+    w->run.count = 0;
+    if (run.count == 0 || d->visit == NULL)
+        return HF_OK;
+    run.pages = hf_slice(w->pages, (size_t)run.count * d->reader->header.page_bytes);
+    run.page_sums = w->page_sums;
+    return d->visit(d->ctx, &run, err);
+}
+
+/* Room for page `pgno` at the end of a run, the one under way or a new one. */
+static enum hf_code extend_run(struct window *w, uint32_t pgno, struct hf_err *err)
+{
+    if (w->run.count == w->run_max || w->run.first_pgno + w->run.count != pgno) {
+        const enum hf_code rc = visit_run(w, err);
+
+        if (rc != HF_OK)
+            return rc;
+    }
+    if (w->run.count == 0)
+        w->run.first_pgno = pgno;
+    w->run.count++;
+    return HF_OK;
+}
+
 static enum hf_code decode_frame(struct window *w, const struct frame_id *id, struct hf_slice frame,
                                  struct hf_err *err)
 {
     const struct decoding *d = w->decoding;
-    const struct hf_slice page = hf_buf_slice(&w->page);
-    const enum hf_code rc =
-        hf_ltx_frame_unpack(&w->unpacker, frame, id->pgno, (uint32_t)page.len, w->page.ptr, err);
+    const uint32_t page_bytes = d->reader->header.page_bytes;
+    enum hf_code rc = extend_run(w, id->pgno, err);
 
+    if (rc != HF_OK)
+        return rc;
+    const uint32_t at = w->run.count - 1;
+    uint8_t *page = w->pages + (size_t)at * page_bytes;
+
+    rc = hf_ltx_frame_unpack(&w->unpacker, frame, id->pgno, page_bytes, page, err);
     if (rc != HF_OK)
         return hf_err_wrap(err, "%s", d->reader->source->name);
     const struct hf_slice prefix = hf_ltx_frame_prefix(frame);
+    const uint64_t page_crc = hf_crc64(0, page, page_bytes);
 
-    w->crc = hf_crc64(hf_crc64(w->crc, prefix.ptr, prefix.len), page.ptr, page.len);
-    w->crc_bytes += prefix.len + page.len;
+    w->crc = hf_crc64_join(d->shift, hf_crc64(w->crc, prefix.ptr, prefix.len), page_crc);
+    w->crc_bytes += prefix.len + page_bytes;
+    w->page_sums[at] = hf_ltx_page_sum_from(d->shift, id->pgno, page_crc);
     if (d->want_sum)
-        w->sum = hf_ltx_sum_toggle(w->sum, hf_ltx_page_sum(id->pgno, page));
-    return d->visit != NULL ? d->visit(d->ctx, id->pgno, page, err) : HF_OK;
+        w->sum = hf_ltx_sum_toggle(w->sum, w->page_sums[at]);
+    return HF_OK;
+}
+
+/* Memory for the runs of this window; kept for the next ones. */
+static void need_run(struct window *w)
+{
+    const uint32_t page_bytes = w->decoding->reader->header.page_bytes;
+    const uint32_t fit = HF_LTX_RUN_BYTES / page_bytes;
+    const uint32_t want = w->frames_count < fit ? (uint32_t)w->frames_count : fit;
+
+    w->run.count = 0;
+    if (want <= w->run_max)
+        return;
+    hf_free(w->pages);
+    hf_free(w->page_sums);
+    w->pages = hf_memalign(HF_BULK_ALIGN, (size_t)want * page_bytes);
+    w->page_sums = hf_calloc(want, sizeof(*w->page_sums));
+    w->run_max = want;
 }
 
 static enum hf_code decode_frames(struct window *w, struct hf_slice frames, struct hf_err *err)
@@ -81,6 +139,7 @@ static enum hf_code decode_frames(struct window *w, struct hf_slice frames, stru
     const struct frame_id *ids = (const struct frame_id *)(const void *)w->ids.ptr;
     size_t at = 0;
 
+    need_run(w);
     for (size_t i = 0; i < w->frames_count; i++) {
         if (atomic_load_explicit(&w->decoding->stop, memory_order_relaxed))
             return HF_OK;
@@ -92,7 +151,7 @@ static enum hf_code decode_frames(struct window *w, struct hf_slice frames, stru
         at += ids[i].frame_bytes;
     }
     hf_assert(at == frames.len);
-    return HF_OK;
+    return visit_run(w, err);
 }
 
 static enum hf_code fetch_and_decode(struct window *w, struct hf_err *err)
@@ -195,6 +254,7 @@ static void decoding_init(struct decoding *d, struct hf_ltx_reader *r, struct hf
 
     d->reader = r;
     d->want_sum = hf_ltx_is_snapshot(&r->header) && hf_ltx_has_sums(&r->header);
+    d->shift = hf_ltx_page_shift(r->header.page_bytes);
     d->sum = HF_LTX_SUM_EMPTY;
     hf_ltx_cursor_init(&d->cursor, r);
     d->windows_count = threads == 0 ? 1 : threads + 2;
@@ -202,7 +262,6 @@ static void decoding_init(struct decoding *d, struct hf_ltx_reader *r, struct hf
     for (size_t i = 0; i < d->windows_count; i++) {
         d->windows[i].decoding = d;
         d->windows[i].group = hf_group_new(pool);
-        (void)hf_buf_extend(&d->windows[i].page, r->header.page_bytes);
         if (r->tail_offset > 0) /* in one piece, so that it never grows by doubling */
             (void)hf_buf_reserve(&d->windows[i].scratch,
                                  HF_LTX_WINDOW_BYTES +
@@ -220,7 +279,8 @@ static void decoding_done(struct decoding *d)
         hf_group_free(w->group);
         hf_buf_done(&w->ids);
         hf_buf_done(&w->scratch);
-        hf_buf_done(&w->page);
+        hf_free(w->pages);
+        hf_free(w->page_sums);
         hf_ltx_unpacker_done(&w->unpacker);
     }
     hf_free(d->windows);

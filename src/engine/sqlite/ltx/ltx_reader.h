@@ -20,6 +20,7 @@
  * ends earlier, at 32 MiB of pages. */
 #define HF_LTX_WINDOW_BYTES       (4 * 1024 * 1024)
 #define HF_LTX_WINDOW_PAGES_BYTES (32 * 1024 * 1024)
+#define HF_LTX_RUN_BYTES          (256 * 1024) /* handed to a visitor in one go, at most */
 
 struct hf_ltx_reader;
 
@@ -89,21 +90,36 @@ enum hf_code hf_ltx_find(const struct hf_ltx_reader *r, uint32_t pgno, struct hf
 enum hf_code hf_ltx_read_page(const struct hf_ltx_reader *r, const struct hf_ltx_entry *entry,
                               struct hf_buf *ret, struct hf_err *err) HF_MUST_CHECK;
 
-/* Called once a page, from any of the pool's threads, concurrently and in any order. `page` lives
- * until it returns. Anything but HF_OK ends the decoding with that code. */
-typedef enum hf_code hf_ltx_visit_fn(void *ctx, uint32_t pgno, struct hf_slice page,
-                                     struct hf_err *err);
+/* Pages of a file that follow one another, decoded. */
+struct hf_ltx_run {
+    uint32_t first_pgno;
+    uint32_t count;            /* at least 1; of at most HF_LTX_RUN_BYTES */
+    struct hf_slice pages;     /* `count` of them, at a multiple of HF_BULK_ALIGN */
+    const uint64_t *page_sums; /* `count` of hf_ltx_page_sum() */
+};
+
+/* The i-th page of the run. */
+static inline struct hf_slice hf_ltx_run_page(const struct hf_ltx_run *run, uint32_t i)
+{
+    const size_t page_bytes = run->pages.len / run->count;
+
+    return hf_slice(run->pages.ptr + i * page_bytes, page_bytes);
+}
+
+/* Called from any of the pool's threads, concurrently and in any order. The run lives until it
+ * returns. Anything but HF_OK ends the decoding with that code. */
+typedef enum hf_code hf_ltx_visit_fn(void *ctx, const struct hf_ltx_run *run, struct hf_err *err);
 
 /*
- * Every page of the file has been visited exactly once, and the whole file is proved: all rules of
- * header, index and trailer, FileChecksum, and PostApplyChecksum of a tracked snapshot.
+ * Every page of the file has been visited in exactly one run, and the whole file is proved: all
+ * rules of header, index and trailer, FileChecksum, and PostApplyChecksum of a tracked snapshot.
  * HF_DAMAGE       it is not. Pages may have been visited by then, and are not to be trusted.
  * HF_UNSUPPORTED  a newer holdfast wrote it.
  * any other       the source's or the visitor's. The outputs are untouched after any failure.
  * `visit` and the outputs may be NULL.
  * Every byte is read once. Windows in flight: the pool's threads + 2, or 1 for a pool without
- * threads. Memory: windows in flight x 5 MiB + 1 MiB + 32 KiB (a source that is read whole: its
- * size + windows in flight x 1 MiB); 8 MiB more a window for files of the older frame form.
+ * threads. Memory: windows in flight x 5.5 MiB + 1 MiB + 32 KiB (a source that is read whole: its
+ * size + windows in flight x 1.5 MiB); 8 MiB more a window for files of the older frame form.
  */
 enum hf_code hf_ltx_decode(struct hf_source *source, struct hf_pool *pool, hf_ltx_visit_fn *visit,
                            void *ctx, struct hf_ltx_header *ret_header, uint64_t *ret_post_sum,

@@ -26,7 +26,11 @@
 void hf_ltx_batch_init(struct hf_ltx_batch *b, uint32_t page_bytes)
 {
     hf_assert(page_bytes >= HF_LTX_PAGE_BYTES_MIN && page_bytes <= HF_LTX_PAGE_BYTES_MAX);
-    *b = (struct hf_ltx_batch){.page_bytes = page_bytes, .sum = HF_LTX_SUM_EMPTY};
+    *b = (struct hf_ltx_batch){
+        .page_bytes = page_bytes,
+        .shift = hf_ltx_page_shift(page_bytes),
+        .sum = HF_LTX_SUM_EMPTY,
+    };
 }
 
 void hf_ltx_batch_reset(struct hf_ltx_batch *b)
@@ -55,15 +59,16 @@ const struct hf_ltx_packed *hf_ltx_batch_packed(const struct hf_ltx_batch *b, ui
 static void account(struct hf_ltx_batch *b, uint32_t pgno, uint32_t frame_bytes,
                     struct hf_slice page)
 {
+    const uint64_t crc = hf_crc64(0, page.ptr, page.len);
     const struct hf_ltx_packed packed = {
-        .page_sum = hf_ltx_page_sum(pgno, page),
+        .page_sum = hf_ltx_page_sum_from(b->shift, pgno, crc),
         .pgno = pgno,
         .frame_bytes = frame_bytes,
     };
     const struct hf_slice prefix =
         hf_ltx_frame_prefix(hf_slice(b->frames.ptr + b->frames.len - frame_bytes, frame_bytes));
 
-    b->crc = hf_crc64(hf_crc64(b->crc, prefix.ptr, prefix.len), page.ptr, page.len);
+    b->crc = hf_crc64_join(b->shift, hf_crc64(b->crc, prefix.ptr, prefix.len), crc);
     b->crc_bytes += prefix.len + page.len;
     b->sum = hf_ltx_sum_toggle(b->sum, packed.page_sum);
     hf_buf_append(&b->packed, &packed, sizeof(packed));

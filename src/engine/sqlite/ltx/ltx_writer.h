@@ -32,11 +32,12 @@ struct hf_ltx_packed {
 struct hf_ltx_batch {
     uint32_t page_bytes;
     uint32_t pages_count;
-    struct hf_buf frames; /* as they go into the file */
-    struct hf_buf packed; /* struct hf_ltx_packed[pages_count] */
-    uint64_t crc;         /* of what the file's checksum covers in these frames ... */
-    uint64_t crc_bytes;   /* ... and how many bytes that is */
-    uint64_t sum;         /* page sums by hf_ltx_sum_toggle(), from HF_LTX_SUM_EMPTY */
+    const struct hf_crc64_shift *shift; /* hf_ltx_page_shift() */
+    struct hf_buf frames;               /* as they go into the file */
+    struct hf_buf packed;               /* struct hf_ltx_packed[pages_count] */
+    uint64_t crc;                       /* of what the file's checksum covers in these frames ... */
+    uint64_t crc_bytes;                 /* ... and how many bytes that is */
+    uint64_t sum; /* page sums by hf_ltx_sum_toggle(), from HF_LTX_SUM_EMPTY */
 };
 
 /* `page_bytes` as in the header of the file to be; 512 to 65536. */
