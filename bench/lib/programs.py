@@ -15,7 +15,8 @@ HOLDFAST = os.path.join(ROOT, "build", "release", "holdfast")
 LITESTREAM_MODULE = "github.com/benbjohnson/litestream/cmd/litestream"
 LITESTREAM_VERSION = "v0.5.18"
 WITH_MINIO = os.path.join(ROOT, "minio-test", "with-minio")
-TELL_AND_WAIT = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); input()"
+TELL_AND_WAIT = ("import json, os, sys; print(json.dumps(dict(os.environ)), flush=True);"
+                 " sys.stdin.read()")
 PREFIX = "db"
 
 
