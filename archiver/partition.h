@@ -70,7 +70,7 @@ struct partition_proof {
 
 struct partition {
     const struct hf_archiver_env *env; /* borrowed */
-    struct hf_control_server *server;  /* borrowed */
+    struct hf_control_server *server;  /* borrowed; NULL: there is no socket to ask over */
     struct hf_archiver_target target;  /* strings owned */
     bool once;
     _Atomic unsigned *snapshot_slots; /* free ones, of all partitions; borrowed */
@@ -247,8 +247,16 @@ int64_t partition_upload(void *ctx);
 /* take.c: where capture's segments go: into the spool; and TXID 1: into the store. */
 void partition_taker_init(struct partition *p);
 
-/* boundary.c */
+/* boundary.c: a line that came over the socket is answered ... */
 void partition_answer(void *ctx, const char *line, struct hf_buf *ret);
+/* ... in parts: the question is asked; whether it waits for an answer; and the answer to it, which
+ * may be that there is none. */
+void partition_question(struct partition *p, const struct hf_position *until);
+bool partition_asks_still(struct partition *p);
+void partition_end_question(struct partition *p, struct hf_buf *ret);
+/* What the asker makes of it; codes as hf_archiver_ask_boundary(). */
+enum hf_code partition_parse_answer(const char *answer, uint64_t *ret_txid,
+                                    struct hf_err *err) HF_MUST_CHECK;
 /* Capture has made a round with the question; see whether that answers it. */
 void partition_settle_question(struct partition *p, bool looked, bool waited_for);
 

@@ -315,7 +315,7 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes, struct hf
         rc = reconcile(p, err);
     if (rc == HF_OK)
         rc = list_as_member(p, err);
-    if (rc == HF_OK)
+    if (rc == HF_OK && p->server != NULL)
         rc = hf_control_new(p->server, p->state_dir, partition_answer, p, &p->control, err);
     if (rc != HF_OK)
         partition_stop(p, PHASE_START);

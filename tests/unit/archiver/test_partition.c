@@ -120,7 +120,7 @@ static int set_up(void **state, uint32_t page_bytes)
                                       .pool = r->pool,
                                       .stop = &r->stop};
     hf_must(hf_control_server_new(&r->server, &err), &err);
-    r->loop = hf_loop_new(1);
+    r->loop = hf_loop_new(1, hf_clock_system());
     for (uint64_t page = 1; page <= 4; page++)
         write_page(r, page);
     start_partition(r, false);
