@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "archiver/partition.h"
+#include "archiver/step.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -24,6 +25,7 @@ struct hf_archiver {
     struct partition **partitions;
     size_t count;
     _Atomic unsigned snapshot_slots;
+    struct hf_loop *loops[HF_ARCHIVER_LOOPS]; /* while it runs */
 };
 
 struct hf_archiver *hf_archiver_new(const struct hf_archiver_env *env)
@@ -69,12 +71,9 @@ static bool is_draining(struct partition *p)
 static int64_t watch_stop(void *ctx)
 {
     struct hf_archiver *a = ctx;
-    bool alive = false;
     bool draining = false;
 
-    for (size_t i = 0; i < a->count; i++)
-        alive = alive || partition_phase(a->partitions[i]) != PHASE_ENDED;
-    if (!alive)
+    if (hf_archiver_ended(a))
         return HF_JOB_ENDED;
     if (!hf_stop_is_set(a->env.stop))
         return STOP_POLL_MS;
@@ -85,11 +84,6 @@ static int64_t watch_stop(void *ctx)
     if (!draining && a->env.cut != NULL)
         *a->env.cut = true;
     return STOP_POLL_MS;
-}
-
-static unsigned threads_for(size_t count, unsigned max)
-{
-    return count < max ? (unsigned)count : max;
 }
 
 static void *run_loop(void *arg)
@@ -125,48 +119,61 @@ static enum hf_code outcome(struct hf_archiver *a, struct hf_err *err)
     return HF_OK;
 }
 
-/* The loops of a run. One for attach, as what it does may take hours; one for captures, none of
- * which takes long; one for what waits for the store. */
-struct loops {
-    struct hf_loop *attach;
-    struct hf_loop *capture;
-    struct hf_loop *upload;
-};
-
-static void add_jobs(const struct loops *l, struct partition *p)
+/* One loop for attach, as what it does may take hours; one for captures, none of which takes long;
+ * one for what waits for the store. No threads: they are stepped. */
+static void begin(struct hf_archiver *a, bool once, struct hf_control_server *server, bool threads)
 {
-    p->attach_job = hf_loop_add(l->attach, partition_attach, p);
-    p->capture_job = hf_loop_add(l->capture, partition_capture, p);
-    p->upload_job = hf_loop_add(l->upload, partition_upload, p);
+    static const unsigned threads_max[HF_ARCHIVER_LOOPS] = {
+        [HF_ARCHIVER_ATTACH] = ATTACH_THREADS_MAX,
+        [HF_ARCHIVER_CAPTURE] = CAPTURE_THREADS_MAX,
+        [HF_ARCHIVER_UPLOAD] = UPLOAD_THREADS_MAX,
+    };
+
+    a->snapshot_slots = SNAPSHOTS_MAX;
+    for (size_t i = 0; i < HF_ARCHIVER_LOOPS; i++) {
+        const unsigned wanted = a->count < threads_max[i] ? (unsigned)a->count : threads_max[i];
+        const unsigned more = i == HF_ARCHIVER_CAPTURE ? 1 : 0; /* watch_stop */
+
+        a->loops[i] = hf_loop_new(threads ? wanted + more : 0, a->env.clock);
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        struct partition *p = a->partitions[i];
+
+        p->once = once;
+        p->server = server;
+        p->snapshot_slots = &a->snapshot_slots;
+        p->attach_job = hf_loop_add(a->loops[HF_ARCHIVER_ATTACH], partition_attach, p);
+        p->capture_job = hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], partition_capture, p);
+        p->upload_job = hf_loop_add(a->loops[HF_ARCHIVER_UPLOAD], partition_upload, p);
+    }
+    (void)hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], watch_stop, a);
 }
 
 static void run_loops(struct hf_archiver *a)
 {
-    const struct loops l = {
-        .attach = hf_loop_new(threads_for(a->count, ATTACH_THREADS_MAX)),
-        .capture = hf_loop_new(threads_for(a->count, CAPTURE_THREADS_MAX) + 1),
-        .upload = hf_loop_new(threads_for(a->count, UPLOAD_THREADS_MAX)),
-    };
     pthread_t attaching;
     pthread_t uploading;
 
-    for (size_t i = 0; i < a->count; i++)
-        add_jobs(&l, a->partitions[i]);
-    (void)hf_loop_add(l.capture, watch_stop, a);
-    hf_assert(pthread_create(&attaching, NULL, run_loop, l.attach) == 0);
-    hf_assert(pthread_create(&uploading, NULL, run_loop, l.upload) == 0);
-    hf_loop_run(l.capture);
+    hf_assert(pthread_create(&attaching, NULL, run_loop, a->loops[HF_ARCHIVER_ATTACH]) == 0);
+    hf_assert(pthread_create(&uploading, NULL, run_loop, a->loops[HF_ARCHIVER_UPLOAD]) == 0);
+    hf_loop_run(a->loops[HF_ARCHIVER_CAPTURE]);
     (void)pthread_join(attaching, NULL);
     (void)pthread_join(uploading, NULL);
+}
+
+/* No job runs any more: let go of what partitions still hold. */
+static void end(struct hf_archiver *a)
+{
     for (size_t i = 0; i < a->count; i++) {
         struct partition *p = a->partitions[i];
 
         partition_stop(p, PHASE_ENDED);
         p->attach_job = p->capture_job = p->upload_job = NULL;
     }
-    hf_loop_free(l.attach);
-    hf_loop_free(l.capture);
-    hf_loop_free(l.upload);
+    for (size_t i = 0; i < HF_ARCHIVER_LOOPS; i++) {
+        hf_loop_free(a->loops[i]);
+        a->loops[i] = NULL;
+    }
 }
 
 enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *err)
@@ -179,16 +186,65 @@ enum hf_code hf_archiver_run(struct hf_archiver *a, bool once, struct hf_err *er
 
     if (rc != HF_OK)
         return rc;
-    for (size_t i = 0; i < a->count; i++) {
-        a->partitions[i]->once = once;
-        a->partitions[i]->server = server;
-        a->partitions[i]->snapshot_slots = &a->snapshot_slots;
-    }
-    a->snapshot_slots = SNAPSHOTS_MAX;
+    begin(a, once, server, true);
     run_loops(a);
+    end(a);
     hf_control_server_free(server);
     return outcome(a, err);
 }
+
+/* ---- step by step --------------------------------------------------------------------------- */
+
+void hf_archiver_begin(struct hf_archiver *a, bool once)
+{
+    begin(a, once, NULL, false);
+}
+
+bool hf_archiver_step(struct hf_archiver *a, enum hf_archiver_loop loop)
+{
+    return hf_loop_step(a->loops[loop]);
+}
+
+int64_t hf_archiver_due_us(struct hf_archiver *a, enum hf_archiver_loop loop)
+{
+    return hf_loop_due_us(a->loops[loop]);
+}
+
+bool hf_archiver_ended(struct hf_archiver *a)
+{
+    bool ended = true;
+
+    for (size_t i = 0; i < a->count; i++)
+        ended = ended && partition_phase(a->partitions[i]) == PHASE_ENDED;
+    return ended;
+}
+
+enum hf_code hf_archiver_end(struct hf_archiver *a, struct hf_err *err)
+{
+    end(a);
+    return outcome(a, err);
+}
+
+void hf_archiver_question(struct hf_archiver *a, size_t index, const struct hf_position *p)
+{
+    partition_question(a->partitions[index], p);
+}
+
+bool hf_archiver_asks_still(struct hf_archiver *a, size_t index)
+{
+    return partition_asks_still(a->partitions[index]);
+}
+
+enum hf_code hf_archiver_answer(struct hf_archiver *a, size_t index, uint64_t *ret_txid,
+                                struct hf_err *err)
+{
+    HF_AUTO_BUF answer = {0};
+
+    partition_end_question(a->partitions[index], &answer);
+    return partition_parse_answer(hf_buf_str(&answer), ret_txid, err);
+}
+
+/* --------------------------------------------------------------------------------------------- */
 
 size_t hf_archiver_count(const struct hf_archiver *a)
 {
@@ -208,6 +264,7 @@ void hf_archiver_free(struct hf_archiver *a)
 {
     if (a == NULL)
         return;
+    end(a);
     for (size_t i = 0; i < a->count; i++)
         partition_free(a->partitions[i]);
     hf_free(a->partitions);

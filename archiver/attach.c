@@ -175,7 +175,8 @@ static int64_t attach(struct partition *p)
         return follow(p);
     if (p->crowded && !partition_stopping(p)) {
         p->cancel = false;
-        return partition_let_go(p, "the disk has little space left");
+        partition_let_go(p, "the disk has little space left");
+        return 0;
     }
     partition_snapshot_forget(p);
     return judge_failure(p, "attach", true, &err);

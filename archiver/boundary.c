@@ -40,25 +40,24 @@ static bool parse_position(const char *hex, struct hf_position *ret)
     return true;
 }
 
-/* Until the question is answered and the answer archived, or the time is over. */
-static void wait_locked(struct partition *p)
+static bool asks_still_locked(const struct partition *p)
 {
-    struct timespec until;
-
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += BOUNDARY_WAIT_MS / 1000;
-    while (
-        p->guarded.phase == PHASE_FOLLOW && !p->guarded.until_passed &&
-        p->guarded.status.failure == HF_OK &&
-        (p->guarded.until_txid == 0 || p->guarded.status.archived_txid < p->guarded.until_txid)) {
-        if (pthread_cond_timedwait(&p->changed, &p->mutex, &until) != 0)
-            return;
-    }
+    return p->guarded.phase == PHASE_FOLLOW && !p->guarded.until_passed &&
+           p->guarded.status.failure == HF_OK &&
+           (p->guarded.until_txid == 0 || p->guarded.status.archived_txid < p->guarded.until_txid);
 }
 
-static void ask(struct partition *p, const struct hf_position *until, struct hf_buf *ret)
+bool partition_asks_still(struct partition *p)
 {
-    (void)pthread_mutex_lock(&p->asking);
+    (void)pthread_mutex_lock(&p->mutex);
+    const bool still = asks_still_locked(p);
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    return still;
+}
+
+void partition_question(struct partition *p, const struct hf_position *until)
+{
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.question = true;
     p->guarded.until = *until;
@@ -66,8 +65,11 @@ static void ask(struct partition *p, const struct hf_position *until, struct hf_
     p->guarded.until_passed = false;
     (void)pthread_mutex_unlock(&p->mutex);
     hf_job_wake(p->capture_job);
+}
+
+void partition_end_question(struct partition *p, struct hf_buf *ret)
+{
     (void)pthread_mutex_lock(&p->mutex);
-    wait_locked(p);
     if (p->guarded.until_passed)
         hf_buf_printf(ret, "passed");
     else if (p->guarded.until_txid != 0 && p->guarded.status.archived_txid >= p->guarded.until_txid)
@@ -77,6 +79,27 @@ static void ask(struct partition *p, const struct hf_position *until, struct hf_
                       BOUNDARY_WAIT_MS / 1000);
     p->guarded.question = false;
     (void)pthread_mutex_unlock(&p->mutex);
+}
+
+/* Until the question is answered and the answer archived, or the time is over. */
+static void wait_for_answer(struct partition *p)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += BOUNDARY_WAIT_MS / 1000;
+    (void)pthread_mutex_lock(&p->mutex);
+    while (asks_still_locked(p) && pthread_cond_timedwait(&p->changed, &p->mutex, &until) == 0)
+        continue;
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static void ask(struct partition *p, const struct hf_position *until, struct hf_buf *ret)
+{
+    (void)pthread_mutex_lock(&p->asking);
+    partition_question(p, until);
+    wait_for_answer(p);
+    partition_end_question(p, ret);
     (void)pthread_mutex_unlock(&p->asking);
 }
 
@@ -113,6 +136,15 @@ void partition_settle_question(struct partition *p, bool looked, bool waited_for
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
+enum hf_code partition_parse_answer(const char *answer, uint64_t *ret_txid, struct hf_err *err)
+{
+    if (sscanf(answer, "txid %" SCNu64, ret_txid) == 1)
+        return HF_OK;
+    if (strcmp(answer, "passed") == 0)
+        return hf_err_set(err, HF_NOT_FOUND, "that position lies inside a segment");
+    return hf_err_set(err, HF_BUSY, "the archiver says: %s", answer);
+}
+
 enum hf_code hf_archiver_ask_boundary(const char *state_dir, const struct hf_position *p,
                                       uint64_t *ret_txid, struct hf_err *err)
 {
@@ -125,11 +157,5 @@ enum hf_code hf_archiver_ask_boundary(const char *state_dir, const struct hf_pos
     const enum hf_code rc =
         hf_control_ask(state_dir, hf_buf_str(&line), 2 * BOUNDARY_WAIT_MS, &answer, err);
 
-    if (rc != HF_OK)
-        return rc;
-    if (sscanf(hf_buf_str(&answer), "txid %" SCNu64, ret_txid) == 1)
-        return HF_OK;
-    if (strcmp(hf_buf_str(&answer), "passed") == 0)
-        return hf_err_set(err, HF_NOT_FOUND, "that position lies inside a segment");
-    return hf_err_set(err, HF_BUSY, "the archiver says: %s", hf_buf_str(&answer));
+    return rc != HF_OK ? rc : partition_parse_answer(hf_buf_str(&answer), ret_txid, err);
 }

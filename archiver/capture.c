@@ -15,6 +15,12 @@
 #define PACE_MS_MAX    1000
 #define FAILING_US_MAX 30000000 /* after failing for so long, it holds the log for nothing */
 
+static int64_t let_go(struct partition *p, const char *why)
+{
+    partition_let_go(p, why);
+    return HF_JOB_WHEN_WOKEN;
+}
+
 /* What leaves the phase begins with this: not while the snapshot's image is read. */
 static bool may_leave(struct partition *p)
 {
@@ -34,11 +40,12 @@ void partition_publish(struct partition *p, const struct hf_round *round)
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.status.captured_txid = p->live->ops->state(p->live)->txid;
     p->guarded.status.spool_bytes = spool_bytes(p->spool);
+    p->guarded.status.caught_up = round != NULL && round->current &&
+                                  p->guarded.status.archived_txid ==
+                                      p->guarded.status.captured_txid;
     if (round != NULL) {
         p->guarded.status.log_bytes = round->log_bytes;
         p->guarded.status.resting = round->resting;
-        p->guarded.status.caught_up = round->current && p->guarded.status.archived_txid ==
-                                                            p->guarded.status.captured_txid;
     }
     (void)pthread_mutex_unlock(&p->mutex);
     if (spool_first(p->spool) != 0)
@@ -95,7 +102,7 @@ static int64_t try_again(struct partition *p, const struct hf_err *err)
     if (now_us - p->failing_us > FAILING_US_MAX && may_leave(p)) {
         p->failing_us = 0;
         p->retry_ms = 0;
-        return partition_let_go(p, err->text);
+        return let_go(p, err->text);
     }
     p->retry_ms = p->retry_ms == 0 ? PACE_MS : p->retry_ms * 2;
     if (p->retry_ms > PACE_MS_MAX)
@@ -122,7 +129,7 @@ static int64_t judge_failure(struct partition *p, const struct hf_err *err)
         return p->target.never_catch_up ? fail(p, err) : catch_up_after_break(p, err);
     if (code == HF_DAMAGE)
         return p->renewed ? fail(p, err) : renew(p, err);
-    return partition_let_go(p, err->text);
+    return let_go(p, err->text);
 }
 
 /* A segment that was made while following is archived: whatever it was, it has passed. */
@@ -172,7 +179,7 @@ static int64_t judge_round(struct partition *p, const struct hf_round *round, bo
         return partition_end_capture(p);
     why = partition_must_let_go(p, round->log_bytes);
     if (why != NULL)
-        return may_leave(p) ? partition_let_go(p, why) : PACE_MS;
+        return may_leave(p) ? let_go(p, why) : PACE_MS;
     if (snapshot)
         partition_snapshot_resume(p);
     return round->wait_ms;

@@ -96,7 +96,7 @@ static bool forget_snapshot(struct partition *p)
     return rc == HF_OK;
 }
 
-int64_t partition_let_go(struct partition *p, const char *why)
+void partition_let_go(struct partition *p, const char *why)
 {
     p->let_go_ms = p->let_go_ms == 0 ? LET_GO_MS_MIN : p->let_go_ms * 2;
     if (p->let_go_ms > LET_GO_MS_MAX)
@@ -109,7 +109,6 @@ int64_t partition_let_go(struct partition *p, const char *why)
            p->target.name, why, spool_bytes(p->spool));
     p->live->ops->detach(p->live);
     partition_set_phase(p, forget_snapshot(p) ? PHASE_DETACHED : PHASE_RESTART);
-    return HF_JOB_WHEN_WOKEN;
 }
 
 /* ---- while everything is read --------------------------------------------------------------- */

@@ -69,19 +69,40 @@ enum partition_phase partition_phase(struct partition *p)
     return phase;
 }
 
+/* The job that a phase belongs to; NULL: nobody's. */
+static struct hf_job *job_of(const struct partition *p, enum partition_phase phase)
+{
+    switch (phase) {
+    case PHASE_FOLLOW:
+        return p->capture_job;
+    case PHASE_CAPTURED:
+        return p->upload_job;
+    case PHASE_ENDED:
+        return NULL;
+    default:
+        return p->attach_job;
+    }
+}
+
 void partition_set_phase(struct partition *p, enum partition_phase phase)
 {
     struct hf_job *const jobs[] = {p->attach_job, p->capture_job, p->upload_job};
 
     (void)pthread_mutex_lock(&p->mutex);
+    /* One that goes on with a phase of its own says itself when. */
+    const struct hf_job *goes_on =
+        job_of(p, phase) == job_of(p, p->guarded.phase) ? job_of(p, phase) : NULL;
+
     if (p->guarded.phase != PHASE_ENDED)
         p->guarded.phase = phase;
     if (p->guarded.phase == PHASE_FOLLOW)
         p->cancel = false;
+    if (p->guarded.phase < PHASE_FOLLOW || p->guarded.phase == PHASE_DETACHED)
+        p->guarded.status.caught_up = false; /* nobody looks what is committed */
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);
     for (size_t i = 0; i < HF_ARRAY_LEN(jobs); i++) {
-        if (jobs[i] != NULL)
+        if (jobs[i] != NULL && jobs[i] != goes_on)
             hf_job_wake(jobs[i]);
     }
 }

@@ -70,7 +70,7 @@ struct partition_proof {
 
 struct partition {
     const struct hf_archiver_env *env; /* borrowed */
-    struct hf_control_server *server;  /* borrowed */
+    struct hf_control_server *server;  /* borrowed; NULL: there is no socket to ask over */
     struct hf_archiver_target target;  /* strings owned */
     bool once;
     _Atomic unsigned *snapshot_slots; /* free ones, of all partitions; borrowed */
@@ -97,6 +97,7 @@ struct partition {
     bool followed;           /* once, at least */
     bool renewed;            /* it was begun again because local state or the log was damaged */
     uint64_t sound_txid;     /* when a later one is archived, following goes well again */
+    int64_t head_ms;         /* of the archive's last TXID, as start found it */
     bool distrust;           /* another's segment stands where the local state has one of ours */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
@@ -149,8 +150,9 @@ void partition_free(struct partition *p);
 
 /* Where it stands now. */
 enum partition_phase partition_phase(struct partition *p);
-/* By the job that the present phase belongs to, as the last thing it does: the job that the new
- * one belongs to is woken, and may run at once. PHASE_ENDED is final. */
+/* By the job that the present phase belongs to, as the last thing it does: the others are woken,
+ * and may run at once. If the new one is its own, too, it is not woken, and runs when it says.
+ * PHASE_ENDED is final. */
 void partition_set_phase(struct partition *p, enum partition_phase phase);
 /* Ask the job that the phase belongs to. */
 void partition_ask(struct partition *p, enum partition_request request);
@@ -186,8 +188,8 @@ void partition_note_taken(struct partition *p);
 bool partition_disk_is_low(const struct partition *p);
 /* Why capture must let go of the log, which has so many bytes; NULL: it need not. */
 const char *partition_must_let_go(struct partition *p, uint64_t log_bytes);
-/* Let go of the log and wait, DETACHED; `why` is for the log. Returns when to go on. */
-int64_t partition_let_go(struct partition *p, const char *why);
+/* Let go of the log and wait, DETACHED (attach); `why` is for the log. */
+void partition_let_go(struct partition *p, const char *why);
 /* Watch the disk in what reads the whole database before it is followed; see `crowded`. */
 void partition_watch_begin(struct partition *p);
 void partition_progress_init(struct partition *p);
@@ -236,7 +238,8 @@ void partition_snapshot_resume(struct partition *p);
 /* It will not be given: forget it. The live side is detached. */
 void partition_snapshot_forget(struct partition *p);
 
-/* capture.c: status after a round (or NULL), and the upload job wakes if there is work for it. */
+/* capture.c: status after a round (or NULL: there was none, or it failed, so it is not known that
+ * all is caught up with), and the upload job wakes if there is work for it. */
 void partition_publish(struct partition *p, const struct hf_round *round);
 
 /* The jobs. */
@@ -247,8 +250,16 @@ int64_t partition_upload(void *ctx);
 /* take.c: where capture's segments go: into the spool; and TXID 1: into the store. */
 void partition_taker_init(struct partition *p);
 
-/* boundary.c */
+/* boundary.c: a line that came over the socket is answered ... */
 void partition_answer(void *ctx, const char *line, struct hf_buf *ret);
+/* ... in parts: the question is asked; whether it waits for an answer; and the answer to it, which
+ * may be that there is none. */
+void partition_question(struct partition *p, const struct hf_position *until);
+bool partition_asks_still(struct partition *p);
+void partition_end_question(struct partition *p, struct hf_buf *ret);
+/* What the asker makes of it; codes as hf_archiver_ask_boundary(). */
+enum hf_code partition_parse_answer(const char *answer, uint64_t *ret_txid,
+                                    struct hf_err *err) HF_MUST_CHECK;
 /* Capture has made a round with the question; see whether that answers it. */
 void partition_settle_question(struct partition *p, bool looked, bool waited_for);
 

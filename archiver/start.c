@@ -140,10 +140,12 @@ static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
     return rc;
 }
 
-/* The root that the archive has at its head is the one that the local state had there. */
-static enum hf_code check_root(struct partition *p, bool *ret_same, struct hf_err *err)
+/* The archive has at its head the root that the local state had there, and the time, if that is
+ * where it stands: another archiver may have captured the same state later. */
+static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_err *err)
 {
     const struct hf_target latest = {.kind = HF_TARGET_LATEST};
+    const struct hf_state *local = p->live->ops->state(p->live);
     struct hf_root root;
     HF_AUTO_PLAN *plan = NULL;
     const enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &latest, &plan, err);
@@ -151,8 +153,28 @@ static enum hf_code check_root(struct partition *p, bool *ret_same, struct hf_er
     if (rc != HF_OK)
         return rc;
     *ret_same = plan->info.has_root && p->live->ops->root_at(p->live, plan->txid, &root) &&
-                hf_root_equal(plan->info.root, root);
+                hf_root_equal(plan->info.root, root) &&
+                (local->txid > plan->txid || local->time_ms == plan->time_ms);
+    p->head_ms = plan->time_ms;
     return HF_OK;
+}
+
+/* HF_DAMAGE: its time is before `least_ms`, that of its predecessor, as two archivers with
+ * different clocks were at work. Nothing may be put whose time falls. */
+static enum hf_code check_time(struct partition *p, struct hf_source *source, int64_t least_ms,
+                               struct hf_err *err)
+{
+    const struct hf_segment_codec *codec = p->target.engine->codec;
+    HF_AUTO_BUF header = {0};
+    struct hf_seg_info info;
+    enum hf_code rc = source->read(source, 0, codec->header_bytes, &header, err);
+
+    if (rc == HF_OK)
+        rc = codec->info(hf_buf_slice(&header), &info, err);
+    if (rc == HF_OK && info.time_ms < least_ms)
+        return hf_err_set(err, HF_DAMAGE, "%s is dated before the TXID that it follows",
+                          source->name);
+    return rc;
 }
 
 /* A process that was killed between spool and state left segments that the state lacks. */
@@ -162,6 +184,8 @@ static enum hf_code adopt_from_spool(struct partition *p, struct hf_err *err)
         HF_CLEANUP(spool_source_done) struct spool_source source = {0};
         enum hf_code rc = spool_source_open(p->spool, local_txid(p) + 1, &source, err);
 
+        if (rc == HF_OK)
+            rc = check_time(p, &source.base, p->live->ops->state(p->live)->time_ms, err);
         if (rc == HF_OK)
             rc = p->live->ops->adopt(p->live, &source.base, err);
         if (rc != HF_OK)
@@ -188,8 +212,9 @@ static enum hf_code forget_digest(struct partition *p, struct hf_err *err)
     return p->live->ops->reset(p->live, err);
 }
 
-/* Whether the spool holds every segment from `first` to the local state, and holds them whole: it
- * is not synced, so a power cut may have emptied or torn what was in it. */
+/* Whether the spool holds every segment from `first` to the local state, which may follow the head,
+ * and holds them whole: it is not synced, so a power cut may have emptied or torn what was in it.
+ */
 static bool spool_holds(struct partition *p, uint64_t first)
 {
     for (uint64_t txid = first; txid <= local_txid(p); txid++) {
@@ -197,6 +222,8 @@ static bool spool_holds(struct partition *p, uint64_t first)
         struct hf_err ignored;
 
         if (spool_source_open(p->spool, txid, &source, &ignored) != HF_OK)
+            return false;
+        if (txid == first && check_time(p, &source.base, p->head_ms, &ignored) != HF_OK)
             return false;
         if (p->target.engine->segment_check(&source.base, p->env->pool, &ignored) != HF_OK)
             return false;
@@ -211,7 +238,7 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     enum hf_code rc = spool_drop(p->spool, 1, head, err);
 
     if (rc == HF_OK && local_txid(p) >= head && head > 0)
-        rc = check_root(p, &same, err);
+        rc = check_head(p, &same, err);
     if (rc != HF_OK)
         return rc;
     if (p->distrust)
@@ -277,11 +304,15 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
         rc = agree(p, head.head_txid, err);
     if (rc != HF_OK)
         return rc;
+    /* What was adopted may be more than was listed before. */
+    const uint64_t spooled = spool_first(p->spool);
+    const uint64_t archived = spooled > 0 ? spooled - 1 : local_txid(p);
+
     (void)pthread_mutex_lock(&p->mutex);
-    p->guarded.status.archived_txid = head.head_txid;
+    p->guarded.status.archived_txid = archived;
     p->guarded.status.captured_txid = local_txid(p);
     p->guarded.status.archived_ms = 0; /* not known if the spool goes on behind it */
-    if (local_txid(p) == head.head_txid)
+    if (local_txid(p) == archived)
         p->guarded.status.archived_ms = p->live->ops->state(p->live)->time_ms;
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;
@@ -315,7 +346,7 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes, struct hf
         rc = reconcile(p, err);
     if (rc == HF_OK)
         rc = list_as_member(p, err);
-    if (rc == HF_OK)
+    if (rc == HF_OK && p->server != NULL)
         rc = hf_control_new(p->server, p->state_dir, partition_answer, p, &p->control, err);
     if (rc != HF_OK)
         partition_stop(p, PHASE_START);

@@ -80,7 +80,7 @@ static enum hf_code snapshot_commit(struct hf_taker *t, struct hf_err *err)
 
     if (rc == HF_OK)
         rc = hf_upload_finish(p->snapshot, NULL, err);
-    const uint64_t reused_bytes = hf_upload_reused_bytes(p->snapshot);
+    const uint64_t reused_bytes = rc == HF_OK ? hf_upload_reused_bytes(p->snapshot) : 0;
 
     hf_upload_free_ptr(&p->snapshot);
     if (rc != HF_OK)

@@ -198,9 +198,11 @@ class Dev(unittest.TestCase):
         self.write("minio-test/with-minio", "#!/bin/sh\necho with-minio >>calls\nexec \"$@\"\n",
                    0o755)
         self.write("tests/model/run_models.sh", "#!/bin/sh\nexit 7\n", 0o755)
+        self.write("build/release/tests/sim", "#!/bin/sh\necho sim \"$@\" >>calls\n", 0o755)
         self.assertEqual(
             self.count("5 0 0 0", "200 0 0 0", "100 0 0 0", arguments=(), program=".ci/run"),
-            (1, "310 passed, 1 failed", ["FAILED: models"]))
+            (1, "311 passed, 1 failed", ["FAILED: models"]))
+        self.assertEqual(self.calls("sim"), ["sim --seeds 10000 --from 1"])
         self.assertEqual(self.calls("with-minio"), ["with-minio"])
         self.assertIn("-D CMAKE_C_COMPILER=clang-14", self.read("calls"))
 

@@ -194,33 +194,39 @@ static enum hf_code read_record(const struct hf_archive *a, uint64_t txid, struc
 }
 
 /*
- * `*ret_found` if the segment says that it is a catch-up. What it cannot say does not count: it is
- * for `verify` to find damage, and for the next look to see what is gone since the listing.
+ * `*ret_found` if the segment says that it is a catch-up; `ret` has its header then. What it cannot
+ * say does not count: it is for `verify` to find damage, and for the next look to see what is gone
+ * since the listing.
  */
 static enum hf_code judge(const struct hf_archive *a, const struct hf_segment_codec *codec,
-                          const struct hf_segment *segment, bool *ret_found, struct hf_err *err)
+                          const struct hf_segment *segment, bool *ret_found,
+                          struct hf_seg_info *ret, struct hf_err *err)
 {
-    struct hf_seg_info info;
-    const enum hf_code rc = hf_segment_read_info(a, codec, segment, &info, err);
+    const enum hf_code rc = hf_segment_read_info(a, codec, segment, ret, err);
 
-    *ret_found = rc == HF_OK && info.catchup;
+    *ret_found = rc == HF_OK && ret->catchup;
     return rc == HF_DAMAGE || rc == HF_HOLE ? HF_OK : rc;
 }
 
-/* The gap of one record, if it is one, is added. */
+/* The gap of one record, if it is one, is added. It ends when the catch-up says, where that is
+ * still a segment of its own: the record may be of one that another archiver put first. */
 static enum hf_code look_at(const struct hf_archive *a, const struct hf_segment_codec *codec,
                             const struct records *r, size_t i, struct hf_gaps *gaps,
                             struct hf_err *err)
 {
+    struct hf_gap *gap = &gaps->items[gaps->count];
+    struct hf_seg_info info;
     bool found = false;
     enum hf_code rc;
 
     if (r->segments[i] == NULL)
         return HF_OK;
-    rc = judge(a, codec, r->segments[i], &found, err);
+    rc = judge(a, codec, r->segments[i], &found, &info, err);
     if (rc != HF_OK || !found)
         return rc;
-    rc = read_record(a, r->txids[i], &gaps->items[gaps->count], err);
+    rc = read_record(a, r->txids[i], gap, err);
+    if (rc == HF_OK && info.min_txid == info.max_txid)
+        gap->to_ms = info.time_ms;
     gaps->count += rc == HF_OK;
     return rc == HF_NOT_FOUND ? HF_OK : rc; /* removed since the listing */
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "archive/json.h"
+#include "archive/listing.h"
 #include "archive/partition.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -143,11 +144,18 @@ enum hf_code hf_owner_read(const struct hf_archive *a, struct hf_owner *ret, str
 enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txid,
                                    uint64_t *ret_missing_to, struct hf_err *err)
 {
-    struct hf_owner owner;
-    const enum hf_code rc = hf_owner_read(a, &owner, err);
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    struct hf_owner owner = {0};
+    enum hf_code rc = hf_owner_read(a, &owner, err);
 
-    *ret_missing_to = rc == HF_OK && owner.last_txid > last_txid ? owner.last_txid : 0;
-    return rc == HF_NOT_FOUND ? HF_OK : rc;
+    *ret_missing_to = 0;
+    if (rc == HF_NOT_FOUND || (rc == HF_OK && owner.last_txid <= last_txid))
+        return HF_OK;
+    if (rc == HF_OK) /* it may have come between the listing that `last_txid` is from and now */
+        rc = hf_listing_head(a, last_txid, &head, err);
+    if (rc == HF_OK && head.head_txid < owner.last_txid)
+        *ret_missing_to = owner.last_txid;
+    return rc;
 }
 
 static bool is_same_claim(const struct hf_owner *a, const struct hf_owner *b)

@@ -55,7 +55,8 @@ enum hf_code hf_owner_read(const struct hf_archive *a, struct hf_owner *ret,
 /*
  * `*ret_missing_to` > last_txid: the owner knows that TXIDs up to there were archived, so if the
  * segments end with `last_txid`, some were removed at the end. Otherwise 0, also where nobody ever
- * claimed the archive. One request.
+ * claimed the archive, or where `last_txid` is from a listing that the archive has outgrown. One
+ * request, if it is not suspected.
  */
 enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txid,
                                    uint64_t *ret_missing_to, struct hf_err *err) HF_MUST_CHECK;

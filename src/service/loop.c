@@ -11,7 +11,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/clock.h"
 
 struct hf_job {
     struct hf_loop *loop;
@@ -27,6 +26,7 @@ struct hf_job {
 
 struct hf_loop {
     unsigned threads_count;
+    struct hf_clock *clock;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct {
@@ -96,13 +96,14 @@ static struct hf_job *pop_locked(struct hf_loop *l)
     return first;
 }
 
-struct hf_loop *hf_loop_new(unsigned threads_count)
+struct hf_loop *hf_loop_new(unsigned threads_count, struct hf_clock *clock)
 {
     struct hf_loop *l = hf_calloc(1, sizeof(*l));
     pthread_condattr_t attr;
 
-    hf_assert(threads_count >= 1);
+    hf_assert(threads_count == 0 || clock == hf_clock_system());
     l->threads_count = threads_count;
+    l->clock = clock;
     (void)pthread_mutex_init(&l->mutex, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -159,22 +160,36 @@ static void run_locked(struct hf_loop *l, struct hf_job *j)
     }
     j->due_us = j->woken                        ? 0
                 : again_ms == HF_JOB_WHEN_WOKEN ? INT64_MAX
-                                                : hf_mono_us(hf_clock_system()) + again_ms * 1000;
+                                                : hf_mono_us(l->clock) + again_ms * 1000;
     push_locked(l, j);
+}
+
+static int64_t due_locked(const struct hf_loop *l)
+{
+    return l->guarded.count > 0 ? l->guarded.heap[0]->due_us : INT64_MAX;
 }
 
 /* Until the first job is due, or something changes. */
 static void wait_locked(struct hf_loop *l)
 {
-    if (l->guarded.count == 0 || l->guarded.heap[0]->due_us == INT64_MAX) {
+    const int64_t due_us = due_locked(l);
+
+    if (due_us == INT64_MAX) {
         (void)pthread_cond_wait(&l->changed, &l->mutex);
         return;
     }
-    const int64_t due_us = l->guarded.heap[0]->due_us;
     const struct timespec until = {.tv_sec = due_us / 1000000,
                                    .tv_nsec = (due_us % 1000000) * 1000};
 
     (void)pthread_cond_timedwait(&l->changed, &l->mutex, &until);
+}
+
+static bool step_locked(struct hf_loop *l)
+{
+    if (due_locked(l) > hf_mono_us(l->clock))
+        return false;
+    run_locked(l, pop_locked(l));
+    return true;
 }
 
 static void *work(void *arg)
@@ -183,9 +198,7 @@ static void *work(void *arg)
 
     (void)pthread_mutex_lock(&l->mutex);
     while (l->guarded.alive > 0) {
-        if (l->guarded.count > 0 && l->guarded.heap[0]->due_us <= hf_mono_us(hf_clock_system()))
-            run_locked(l, pop_locked(l));
-        else
+        if (!step_locked(l))
             wait_locked(l);
     }
     (void)pthread_mutex_unlock(&l->mutex);
@@ -196,11 +209,30 @@ void hf_loop_run(struct hf_loop *l)
 {
     pthread_t *threads = hf_calloc(l->threads_count, sizeof(*threads));
 
+    hf_assert(l->threads_count >= 1);
     for (unsigned i = 0; i < l->threads_count; i++)
         hf_assert(pthread_create(&threads[i], NULL, work, l) == 0);
     for (unsigned i = 0; i < l->threads_count; i++)
         (void)pthread_join(threads[i], NULL);
     hf_free(threads);
+}
+
+bool hf_loop_step(struct hf_loop *l)
+{
+    (void)pthread_mutex_lock(&l->mutex);
+    const bool ran = step_locked(l);
+
+    (void)pthread_mutex_unlock(&l->mutex);
+    return ran;
+}
+
+int64_t hf_loop_due_us(struct hf_loop *l)
+{
+    (void)pthread_mutex_lock(&l->mutex);
+    const int64_t due_us = due_locked(l);
+
+    (void)pthread_mutex_unlock(&l->mutex);
+    return due_us;
 }
 
 void hf_loop_free(struct hf_loop *l)

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "lib/fixture.h"
 
 #define DBS_MAX        64
 #define MARKS_MAX      256
@@ -26,8 +27,10 @@
 #define MAGIC          "HFMEMSEG"
 #define FLAG_CATCHUP   1
 #define FLAG_POSITION  2
+#define FLAG_CLAMPED   4
 #define STATE_BYTES    96
-#define WAIT_MS        1000
+#define REST_MS        1000
+#define PACE_MS        50
 
 struct place {
     uint64_t generation;
@@ -54,7 +57,8 @@ struct mem_db {
         struct commit *log;
         size_t log_count;
         struct hf_buf image;
-    } guarded; /* by mutex */
+        struct hf_buf decay; /* what of it the device has flipped since it was written, as long */
+    } guarded;               /* by mutex */
 };
 
 /* All databases, by path. */
@@ -92,7 +96,7 @@ struct mem_db *mem_db_new(const char *path, uint32_t page_bytes)
     hf_assert(find_db(path) == NULL);
     db->path = hf_strdup(path);
     db->page_bytes = page_bytes;
-    db->guarded.generation = 1;
+    db->guarded.generation = hf_hash64(path, strlen(path)) | 1; /* none that another one has */
     db->guarded.next_id = 1;
     (void)pthread_mutex_init(&db->mutex, NULL);
     (void)pthread_mutex_lock(&all.mutex);
@@ -125,6 +129,7 @@ void mem_db_free(struct mem_db *db)
     (void)pthread_mutex_unlock(&all.mutex);
     free_log_locked(db);
     hf_buf_done(&db->guarded.image);
+    hf_buf_done(&db->guarded.decay);
     (void)pthread_mutex_destroy(&db->mutex);
     hf_free(db->path);
     hf_free(db);
@@ -141,17 +146,27 @@ static uint8_t *page_locked(struct mem_db *db, uint64_t page)
     return db->guarded.image.ptr + (page - 1) * db->page_bytes;
 }
 
+static void resize(struct hf_buf *b, size_t want)
+{
+    if (want > b->len) {
+        const size_t more = want - b->len;
+
+        (void)memset(hf_buf_extend(b, more), 0, more);
+    }
+    b->len = want;
+}
+
 static void resize_image_locked(struct mem_db *db, uint64_t pages_count)
 {
-    const size_t want = pages_count * db->page_bytes;
-    struct hf_buf *image = &db->guarded.image;
+    resize(&db->guarded.image, pages_count * db->page_bytes);
+    resize(&db->guarded.decay, pages_count * db->page_bytes);
+}
 
-    if (want > image->len) {
-        const size_t more = want - image->len;
-
-        (void)memset(hf_buf_extend(image, more), 0, more);
-    }
-    image->len = want;
+/* What the device gives: the image as it has become. */
+static void decay_locked(const struct mem_db *db, struct hf_buf *image)
+{
+    for (size_t i = 0; i < image->len && i < db->guarded.decay.len; i++)
+        image->ptr[i] ^= db->guarded.decay.ptr[i];
 }
 
 static struct commit *begin_commit_locked(struct mem_db *db)
@@ -184,6 +199,7 @@ void mem_db_write(struct mem_db *db, uint64_t page, struct hf_slice bytes)
     c->undo = copy_bytes(page_locked(db, page), db->page_bytes);
     c->bytes = copy_bytes(bytes.ptr, bytes.len);
     (void)memcpy(page_locked(db, page), bytes.ptr, bytes.len);
+    (void)memset(db->guarded.decay.ptr + (page - 1) * db->page_bytes, 0, db->page_bytes);
     c->pages_count = pages_locked(db);
     (void)pthread_mutex_unlock(&db->mutex);
 }
@@ -236,9 +252,18 @@ void mem_db_restart_log(struct mem_db *db)
 void mem_db_rot(struct mem_db *db, uint64_t page, size_t offset, uint8_t mask)
 {
     (void)pthread_mutex_lock(&db->mutex);
-    hf_assert(offset < db->page_bytes);
-    page_locked(db, page)[offset] ^= mask;
+    hf_assert(offset < db->page_bytes && page >= 1 && page <= pages_locked(db));
+    db->guarded.decay.ptr[(page - 1) * db->page_bytes + offset] ^= mask;
     (void)pthread_mutex_unlock(&db->mutex);
+}
+
+size_t mem_db_log_count(struct mem_db *db)
+{
+    (void)pthread_mutex_lock(&db->mutex);
+    const size_t count = db->guarded.log_count;
+
+    (void)pthread_mutex_unlock(&db->mutex);
+    return count;
 }
 
 uint64_t mem_db_pages(struct mem_db *db)
@@ -254,6 +279,9 @@ void mem_db_read(struct mem_db *db, uint64_t page, struct hf_buf *ret)
 {
     (void)pthread_mutex_lock(&db->mutex);
     hf_buf_append(ret, page_locked(db, page), db->page_bytes);
+    for (size_t i = 0; i < db->page_bytes; i++)
+        ret->ptr[ret->len - db->page_bytes + i] ^=
+            db->guarded.decay.ptr[(page - 1) * db->page_bytes + i];
     (void)pthread_mutex_unlock(&db->mutex);
 }
 
@@ -326,8 +354,9 @@ static void header_encode(const struct header *h, uint8_t dst[HEADER_BYTES])
     hf_put_be64(dst + 24, (uint64_t)h->info.time_ms);
     hf_put_be64(dst + 32, h->info.epoch);
     hf_put_be32(dst + 40, h->info.page_bytes);
-    hf_put_be32(dst + 44,
-                (h->info.catchup ? FLAG_CATCHUP : 0) | (h->has_place ? FLAG_POSITION : 0));
+    hf_put_be32(dst + 44, (h->info.catchup ? FLAG_CATCHUP : 0) |
+                              (h->has_place ? FLAG_POSITION : 0) |
+                              (h->info.clamped ? FLAG_CLAMPED : 0));
     hf_put_be64(dst + 48, h->info.pages_count);
     hf_root_put(dst + 56, h->info.root);
     place_encode(&h->place, dst + 72);
@@ -346,6 +375,7 @@ static enum hf_code header_decode(struct hf_slice src, struct header *ret, struc
                 .epoch = hf_get_be64(src.ptr + 32),
                 .page_bytes = hf_get_be32(src.ptr + 40),
                 .catchup = (hf_get_be32(src.ptr + 44) & FLAG_CATCHUP) != 0,
+                .clamped = (hf_get_be32(src.ptr + 44) & FLAG_CLAMPED) != 0,
                 .pages_count = hf_get_be64(src.ptr + 48),
                 .has_root = true,
                 .root = hf_root_get(src.ptr + 56),
@@ -388,6 +418,21 @@ static enum hf_code read_segment(struct hf_source *source, struct hf_buf *ret, s
         hf_get_be64(ret->ptr + ret->len - 8) != hf_hash64(ret->ptr, ret->len - 8))
         return hf_err_set(err, HF_DAMAGE, "%s: its hash is wrong", source->name);
     return HF_OK;
+}
+
+void mem_segment_apply(struct hf_slice segment, struct hf_buf *image)
+{
+    struct header h;
+    struct hf_err err;
+
+    hf_must(header_decode(segment, &h, &err), &err);
+    const uint32_t page_bytes = h.info.page_bytes;
+    const size_t size_bytes = h.info.pages_count * page_bytes;
+
+    resize(image, size_bytes);
+    for (size_t at = HEADER_BYTES; at + TRAILER_BYTES < segment.len; at += 8 + page_bytes)
+        (void)memcpy(image->ptr + (hf_get_be64(segment.ptr + at) - 1) * page_bytes,
+                     segment.ptr + at + 8, page_bytes);
 }
 
 /* ---- what a replica and a live side both keep ------------------------------------------------ */
@@ -655,6 +700,9 @@ struct mem_live {
     struct mem_db *db;
     char *state_path;
     struct ledger ledger;
+    struct ledger untold; /* behind a segment that was taken, while local state lacks it ... */
+    struct place untold_end;
+    bool has_untold;
     struct mark marks[MARKS_MAX]; /* ring */
     uint64_t marks_count;
     bool attached;
@@ -672,10 +720,34 @@ static const struct hf_state *live_state(const struct hf_live *base)
     return &((const struct mem_live *)base)->ledger.state;
 }
 
+static void forget_untold(struct mem_live *l)
+{
+    ledger_reset(&l->untold);
+    l->has_untold = false;
+}
+
+/* What was taken is taken, and is not made again: local state follows, now or at the next call. */
+static enum hf_code tell(struct mem_live *l, struct hf_err *err)
+{
+    const enum hf_code rc = l->has_untold ? ledger_save(&l->untold, l->o.fs, l->state_path, err)
+                                          : HF_OK;
+
+    if (rc != HF_OK || !l->has_untold)
+        return rc;
+    ledger_reset(&l->ledger);
+    l->ledger = l->untold;
+    l->untold = (struct ledger){0};
+    l->has_untold = false;
+    l->marks[l->marks_count++ % MARKS_MAX] =
+        (struct mark){l->untold_end, l->ledger.state.txid, l->ledger.state.root};
+    return HF_OK;
+}
+
 static enum hf_code live_reset(struct hf_live *base, struct hf_err *err)
 {
     struct mem_live *l = live_of(base);
 
+    forget_untold(l);
     ledger_reset(&l->ledger);
     l->marks_count = 0;
     return hf_fs_unlink(l->o.fs, l->state_path, err);
@@ -686,7 +758,7 @@ static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, 
     struct mem_live *l = live_of(base);
     enum hf_code rc;
 
-    hf_assert(!l->attached);
+    hf_assert(!l->attached && !l->has_untold);
     rc = ledger_apply(&l->ledger, segment, NULL, err);
     return rc == HF_OK ? ledger_save(&l->ledger, l->o.fs, l->state_path, err) : rc;
 }
@@ -696,7 +768,10 @@ static enum hf_code live_attach(struct hf_live *base, enum hf_live_need *ret_nee
 {
     struct mem_live *l = live_of(base);
 
-    (void)err;
+    const enum hf_code rc = tell(l, err);
+
+    if (rc != HF_OK)
+        return rc;
     (void)pthread_mutex_lock(&l->db->mutex);
     const struct place *p = &l->ledger.place;
     const bool follows = l->ledger.has_place && is_in_log_locked(l->db, p);
@@ -718,6 +793,7 @@ static void image_at_locked(struct mem_db *db, uint64_t end, struct hf_buf *ret)
     hf_buf_append(&past.guarded.image, db->guarded.image.ptr, db->guarded.image.len);
     for (size_t i = db->guarded.log_count; i > end; i--)
         undo_locked(&past, &db->guarded.log[i - 1]);
+    hf_buf_done(&past.guarded.decay);
     *ret = past.guarded.image;
 }
 
@@ -746,10 +822,28 @@ static enum hf_code give(const struct header *h, struct hf_buf *segment, struct 
     return t->commit(t, err);
 }
 
-/* Everything that differs between the ledger and `image`, as one segment. */
+/* The pages that commits first .. last - 1 of the log wrote or brought into being, as one byte
+ * each, page 1 first. */
+static void mark_written_locked(const struct mem_db *db, uint64_t first, uint64_t last,
+                                uint64_t pages_count, struct hf_buf *ret)
+{
+    (void)memset(hf_buf_extend(ret, pages_count), 0, pages_count);
+    for (uint64_t i = first; i < last; i++) {
+        const struct commit *c = &db->guarded.log[i];
+
+        if (c->page >= 1 && c->page <= pages_count)
+            ret->ptr[c->page - 1] = 1;
+        for (uint64_t p = c->pages_before; p < c->pages_count && p < pages_count; p++)
+            ret->ptr[p] = 1;
+    }
+}
+
+/* Everything that differs between the ledger and `image`, as one segment; of pages that are not
+ * marked in `written` (NULL: all are) nothing is looked at. */
 static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *image,
-                                    const struct place *end, bool catchup, struct hf_taker *t,
-                                    bool *ret_made, struct hf_err *err)
+                                    const struct hf_buf *written, const struct place *end,
+                                    bool catchup, struct hf_taker *t, bool *ret_made,
+                                    struct hf_err *err)
 {
     const uint32_t page_bytes = l->db->page_bytes;
     const int64_t now_ms = hf_now_ms(l->o.clock);
@@ -764,6 +858,8 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
         (void)memcpy(next.hashes, l->ledger.hashes, next.state.pages_count * sizeof(*next.hashes));
     ledger_resize(&next, image->len / page_bytes);
     for (uint64_t p = 1; p <= next.state.pages_count; p++) {
+        if (written != NULL && written->ptr[p - 1] == 0)
+            continue;
         const struct hf_slice bytes = hf_slice(image->ptr + (p - 1) * page_bytes, page_bytes);
         const struct hf_root hash = hash_page(l->o.seed, p, bytes);
 
@@ -791,7 +887,8 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
                      .pages_count = next.state.pages_count,
                      .has_root = true,
                      .root = next.state.root,
-                     .catchup = catchup},
+                     .catchup = catchup,
+                     .clamped = now_ms < l->ledger.state.time_ms},
             .has_place = !catchup && next.state.txid > 1,
             .place = *end,
         };
@@ -804,10 +901,10 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
         ledger_reset(&next);
         return rc;
     }
-    ledger_reset(&l->ledger);
-    l->ledger = next;
-    l->marks[l->marks_count++ % MARKS_MAX] = (struct mark){*end, next.state.txid, next.state.root};
-    return ledger_save(&l->ledger, l->o.fs, l->state_path, err);
+    l->untold = next;
+    l->untold_end = *end;
+    l->has_untold = true;
+    return tell(l, err);
 }
 
 static void now_at(struct mem_live *l, struct hf_buf *image, struct place *end)
@@ -815,6 +912,7 @@ static void now_at(struct mem_live *l, struct hf_buf *image, struct place *end)
     (void)pthread_mutex_lock(&l->db->mutex);
     *end = end_locked(l->db);
     image_at_locked(l->db, end->index, image);
+    decay_locked(l->db, image);
     (void)pthread_mutex_unlock(&l->db->mutex);
 }
 
@@ -867,7 +965,14 @@ static enum hf_code live_snapshot(struct hf_live *base, struct hf_err *err)
     hf_assert(l->attached && l->ledger.state.txid == 0);
     hf_buf_done(&l->snapshot);
     now_at(l, &image, &end);
-    return give_difference(l, &image, &end, false, &keeper.taker, &made, err);
+    const enum hf_code rc =
+        give_difference(l, &image, NULL, &end, false, &keeper.taker, &made, err);
+
+    if (rc != HF_OK) {
+        forget_untold(l);
+        hf_buf_done(&l->snapshot);
+    }
+    return rc;
 }
 
 static enum hf_code live_give_snapshot(struct hf_live *base, struct hf_taker *t, hf_stop_flag *stop,
@@ -900,8 +1005,12 @@ static enum hf_code live_catch_up(struct hf_live *base, struct hf_taker *t, bool
     struct place end;
 
     hf_assert(l->attached && l->ledger.state.txid > 0);
+    const enum hf_code rc = tell(l, err);
+
+    if (rc != HF_OK)
+        return rc;
     now_at(l, &image, &end);
-    return give_difference(l, &image, &end, true, t, ret_made, err);
+    return give_difference(l, &image, NULL, &end, true, t, ret_made, err);
 }
 
 static enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_taker *t,
@@ -909,6 +1018,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
 {
     struct mem_live *l = live_of(base);
     HF_AUTO_BUF image = {0};
+    HF_AUTO_BUF written = {0};
     struct place until = {0};
     struct place end;
     bool made = false;
@@ -916,7 +1026,8 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
 
     hf_assert(l->attached);
     round->segments_count = 0;
-    if (round->until != NULL)
+    rc = tell(l, err);
+    if (rc == HF_OK && round->until != NULL)
         rc = place_import(round->until, &until, err);
     if (rc != HF_OK)
         return rc;
@@ -928,13 +1039,16 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
     if (round->until != NULL && is_in_log_locked(l->db, &until) &&
         until.index > l->ledger.place.index)
         end = until;
-    if (follows)
+    if (follows) {
         image_at_locked(l->db, end.index, &image);
+        mark_written_locked(l->db, l->ledger.place.index, end.index, image.len / l->db->page_bytes,
+                            &written);
+    }
     (void)pthread_mutex_unlock(&l->db->mutex);
     if (!follows)
         return hf_err_set(err, HF_CONFLICT, "%s: its log does not continue", l->db->path);
     if (round->cut && end.index > l->ledger.place.index)
-        rc = give_difference(l, &image, &end, false, t, &made, err);
+        rc = give_difference(l, &image, &written, &end, false, t, &made, err);
     if (rc != HF_OK)
         return rc;
     round->segments_count = made;
@@ -942,7 +1056,7 @@ static enum hf_code live_round(struct hf_live *base, struct hf_round *round, str
     round->current = round->resting;
     round->looked = true;
     round->log_bytes = log_count * l->db->page_bytes;
-    round->wait_ms = round->resting ? WAIT_MS : 0;
+    round->wait_ms = round->resting ? REST_MS : PACE_MS;
     return HF_OK;
 }
 
@@ -995,6 +1109,7 @@ static void live_free(struct hf_live *base)
     struct mem_live *l = live_of(base);
 
     live_detach(base);
+    forget_untold(l);
     ledger_reset(&l->ledger);
     hf_free(l->state_path);
     hf_free(l);
@@ -1082,6 +1197,7 @@ static enum hf_code scan_pin(struct hf_scan *base, struct hf_position *ret, stru
     (void)pthread_mutex_lock(&s->db->mutex);
     s->pin = end_locked(s->db);
     image_at_locked(s->db, s->pin.index, &s->image);
+    decay_locked(s->db, &s->image);
     (void)pthread_mutex_unlock(&s->db->mutex);
     s->pinned = true;
     place_export(&s->pin, ret);
@@ -1099,7 +1215,7 @@ static void scan_unpin(struct hf_scan *base)
 /* Did a commit after `from`, up to the pin, touch the page or bring it into being or drop it? */
 static bool is_newer(struct mem_scan *s, const struct place *from, uint64_t page)
 {
-    bool newer = from->generation != s->pin.generation;
+    bool newer = false;
 
     (void)pthread_mutex_lock(&s->db->mutex);
     for (uint64_t i = from->index; !newer && i < s->pin.index; i++) {
@@ -1162,13 +1278,18 @@ static enum hf_code scan_slice(struct hf_scan *base, struct hf_replica *r,
     const uint64_t live_pages = s->image.len / s->db->page_bytes;
     const uint64_t last = live_pages > reference->state.pages_count ? live_pages
                                                                     : reference->state.pages_count;
-    struct place end;
+    struct place end = {0};
     enum hf_code rc = HF_OK;
 
     (void)ms_max;
     hf_assert(s->pinned && r->ops == &replica_ops && from_page >= 1);
-    if (replica_end != NULL)
+    if (replica_end != NULL) {
         rc = place_import(replica_end, &end, err);
+        (void)pthread_mutex_lock(&s->db->mutex);
+        if (rc == HF_OK && !is_in_log_locked(s->db, &end))
+            rc = hf_err_set(err, HF_UNSUPPORTED, "the log does not hold the reference's end");
+        (void)pthread_mutex_unlock(&s->db->mutex);
+    }
     for (uint64_t p = from_page; rc == HF_OK && p <= last && p < from_page + MEM_SLICE_PAGES; p++) {
         if (s->stop != NULL && *s->stop)
             return hf_err_set(err, HF_CANCELED, "stopped");

@@ -32,12 +32,19 @@ void mem_db_resize(struct mem_db *db, uint64_t pages_count);
 void mem_db_lose(struct mem_db *db, size_t commits);
 /* The log begins anew, so that nothing in it proves continuity. */
 void mem_db_restart_log(struct mem_db *db);
-/* The device changes one byte of a page behind the log's back. */
+/* The device changes one byte of a page behind the log's back, until the page is written again:
+ * what reads the database meets it, what reads the log does not. */
 void mem_db_rot(struct mem_db *db, uint64_t page, size_t offset, uint8_t mask);
 
+/* How many commits the log holds. */
+size_t mem_db_log_count(struct mem_db *db);
 /* How many pages it has now. */
 uint64_t mem_db_pages(struct mem_db *db);
 /* Append the page's bytes to `ret`. */
 void mem_db_read(struct mem_db *db, uint64_t page, struct hf_buf *ret);
+
+/* For oracles: `image`, a database's pages one after the other, moves over the whole segment, which
+ * is taken at its word: no hash is looked at, and it must not be damaged. */
+void mem_segment_apply(struct hf_slice segment, struct hf_buf *image);
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One end-to-end test again and again, each time with another seed, for as long as one has time.
+"""One test again and again, each time with another seed, for as long as one has time.
 
     ./dev soak LABEL [--minutes N] [--record]      LABEL is a program beside this file
     ./dev soak LABEL --seed S                      that seed alone, with all it says
@@ -10,7 +10,7 @@ command that repeats it, its output is kept in build/soak, and the others go on;
 status is 1. Random choices are the seed's; what the machine does at which moment is not, so a rare
 failure may need its seed more than once. --record adds a line to the table of docs/TESTING.md.
 
-HOLDFAST names the program; without it, that of build/dev is taken.
+HOLDFAST names the program of the end-to-end tests; without it, that of build/dev is taken.
 """
 import argparse
 import datetime
@@ -68,12 +68,23 @@ class Tally:
         return f"{self.seeds} seeds in {self.seconds / 60:.1f} min, {as_text(self.counts)}{failed}"
 
 
-class Campaign:
-    def __init__(self, label, settings, words):
-        self.label, self.words = label, words
+class EndToEnd:
+    """tests/e2e/test_LABEL.py, with counts of its own (lib.count)."""
+
+    def __init__(self, label, settings):
         self.test = os.path.join(ROOT, "tests", "e2e", f"test_{label}.py")
         self.env = {**os.environ, **{f"HF_E2E_{name}": str(n) for name, n in settings.items()}}
         self.env.setdefault("HOLDFAST", os.path.join(ROOT, "build", "dev", "holdfast"))
+        self.program = self.env["HOLDFAST"]
+
+    def call(self, seed):
+        """The words of its command, and its environment."""
+        return [sys.executable, "-B", self.test], {**self.env, "HF_E2E_SEED": str(seed)}
+
+
+class Campaign:
+    def __init__(self, label, test, words):
+        self.label, self.test, self.words = label, test, words
         self.state = os.path.join(FOLDER, f"{label}.json")
         self.commit = commit()
         self.next_seed, self.total = self.load()
@@ -97,10 +108,10 @@ class Campaign:
 
     def run(self, seed, out):
         """Its exit status."""
-        env = {**self.env, "HF_E2E_SEED": str(seed)}
+        words, env = self.test.call(seed)
         try:
-            return subprocess.run([sys.executable, "-B", self.test], env=env, stdout=out,
-                                  stderr=out, stdin=subprocess.DEVNULL, check=False,
+            return subprocess.run(words, env=env, stdout=out, stderr=out,
+                                  stdin=subprocess.DEVNULL, check=False,
                                   timeout=RUN_SECONDS_MAX).returncode
         except subprocess.TimeoutExpired:
             return TIMED_OUT
@@ -156,17 +167,17 @@ class Campaign:
             f.write(text[:end] + line + text[end:])
 
 
-def main(label, settings, words):
-    """`settings`: the test's counts (lib.count); `words`: what its report lines count."""
+def main(label, test, words):
+    """`words`: what the test's report lines count."""
     p = argparse.ArgumentParser(prog=f"./dev soak {label}", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--minutes", type=float, default=10, help="a run that began is ended (10)")
     p.add_argument("--seed", type=int, help="this seed alone")
     p.add_argument("--record", action="store_true", help="add a line to docs/TESTING.md")
     o = p.parse_args()
-    campaign = Campaign(label, settings, words)
-    if not os.access(campaign.env["HOLDFAST"], os.X_OK):
-        p.error(f"there is no {campaign.env['HOLDFAST']}: ./dev build")
+    campaign = Campaign(label, test, words)
+    if not os.access(test.program, os.X_OK):
+        p.error(f"there is no {test.program}: ./dev build")
     if o.seed is not None:
         return campaign.run(o.seed, None)
     try:

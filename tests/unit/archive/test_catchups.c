@@ -114,6 +114,25 @@ static void a_record_is_believed_if_its_segment_is_a_catch_up(void **state)
     }
 }
 
+/* Two archivers put their records of a catch-up, and one of them its segment: the record may be the
+ * other's. */
+static void the_gap_ends_when_its_segment_says(void **state)
+{
+    const struct hf_seg_info others = {
+        .min_txid = 2, .max_txid = 2, .time_ms = TIME(2) + 500, .catchup = true};
+    HF_AUTO_GAPS gaps = {0};
+    struct fake f;
+
+    (void)state;
+    fake_init(&f);
+    fake_put_all(&f, "0:1-1 0:2-2c");
+    put_record(&f, 2);
+    hf_must(hf_catchup_put(&f.archive, &others, TIME(1), &f.err), &f.err);
+    hf_must(list_gaps(&f, MANY, &gaps), &f.err);
+    assert_gaps(&gaps, "2");
+    fake_done(&f);
+}
+
 /* Damage of a segment is for verify to find; what is said of the others holds. */
 static void a_segment_that_cannot_be_read_is_no_gap(void **state)
 {
@@ -228,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_the_documented_ones),
         cmocka_unit_test(a_record_is_believed_if_its_segment_is_a_catch_up),
+        cmocka_unit_test(the_gap_ends_when_its_segment_says),
         cmocka_unit_test(a_segment_that_cannot_be_read_is_no_gap),
         cmocka_unit_test(a_record_that_is_wrong_is_named),
         cmocka_unit_test(what_is_no_record_is_skipped),

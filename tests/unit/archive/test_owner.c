@@ -333,6 +333,39 @@ static void one_node_at_a_time_is_the_owner(void **state)
     }
 }
 
+/* `last_txid` is from a listing, and meanwhile the archiver may have gone on and noted that. */
+static void what_came_after_the_listing_is_not_missing(void **state)
+{
+    static const struct {
+        const char *segments;
+        uint64_t last_txid;
+        uint64_t owners_txid;
+        uint64_t missing_to;
+    } cases[] = {
+        {"9:1-1 0:2-2", 2, 2, 0},       {"9:1-1 0:2-2", 2, 3, 3},
+        {"9:1-1 0:2-2 0:3-3", 2, 3, 0}, {"9:1-1 0:2-2 0:3-3 0:4-4", 2, 3, 0},
+        {"9:1-1 0:2-2 0:3-3", 2, 5, 5}, {"9:1-1 0:2-2 0:4-4", 2, 4, 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        struct hf_rand rand = hf_rand_seeded(i);
+        struct hf_owner o;
+        struct fake f;
+        uint64_t missing_to = 77;
+
+        fake_init(&f);
+        fake_put_all(&f, cases[i].segments);
+        hf_owner_init(&o, &rand, "db", 1);
+        hf_must(hf_owner_claim(&f.archive, &o, NOW, &f.err), &f.err);
+        o.last_txid = cases[i].owners_txid;
+        hf_must(hf_owner_touch(&f.archive, &o, NOW, &f.err), &f.err);
+        hf_must(hf_owner_missing_tail(&f.archive, cases[i].last_txid, &missing_to, &f.err), &f.err);
+        assert_int_equal(missing_to, cases[i].missing_to);
+        fake_done(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +376,7 @@ int main(void)
         cmocka_unit_test(the_same_epoch_of_another_node_fences_too),
         cmocka_unit_test(a_lost_answer_is_settled_by_reading_back),
         cmocka_unit_test(one_node_at_a_time_is_the_owner),
+        cmocka_unit_test(what_came_after_the_listing_is_not_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

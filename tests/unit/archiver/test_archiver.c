@@ -4,14 +4,16 @@
  *
  * Goal: partitions of one process do not keep one another waiting: while any number of them start,
  * which waits for the store, those that are followed are followed on.
+ * What fails is not tried again without a pause.
  * Method: a run on threads over the engine and stores in memory. The starts are held in a request
  * that does not return before the test says so; nothing is measured, only waited for.
  */
 #include <stdio.h>
 
-#include "archiver/archiver.h"
+#include "archiver/step.h"
 #include "lib/engine_mem.h"
 #include "lib/fixture.h"
+#include "lib/store_fault.h"
 #include "lib/store_mem.h"
 
 #define PAGE_BYTES  512
@@ -160,9 +162,46 @@ static void what_is_followed_is_followed_on_while_many_others_start(void **state
     test_tmp_remove(dir);
 }
 
+static void a_start_that_fails_is_tried_again_after_a_pause(void **state)
+{
+    char *dir = test_tmp_new();
+    struct store_mem *mem = store_mem_new(NULL);
+    struct store_fault *store = store_fault_new(&mem->base);
+    struct hf_rand rand = hf_rand_seeded(1);
+    struct hf_pool *pool = hf_pool_new(0);
+    struct test_clock clock;
+    hf_stop_flag stop = false;
+    const struct hf_archiver_env env = {
+        .fs = hf_fs_system(), .clock = &clock.base, .rand = &rand, .pool = pool, .stop = &stop};
+    struct hf_archiver *a = hf_archiver_new(&env);
+    struct mem_db *db = NULL;
+    int64_t pause_us = 0;
+
+    (void)state;
+    test_clock_init(&clock, INT64_C(1700000000000000));
+    store_fault_arm(store, (struct store_fault_plan){.fail_at = 1, .from_then_on = true});
+    add(a, dir, &store->base, 0, &db);
+    hf_archiver_begin(a, false);
+    for (int tries = 0; tries < 5; tries++) {
+        assert_true(hf_archiver_step(a, HF_ARCHIVER_ATTACH));
+        const int64_t next_us = hf_archiver_due_us(a, HF_ARCHIVER_ATTACH) - clock.now_us;
+
+        assert_true(next_us >= (tries == 0 ? 1 : 2 * pause_us));
+        pause_us = next_us;
+        test_clock_move(&clock, pause_us);
+    }
+    hf_archiver_free(a);
+    mem_db_free(db);
+    hf_store_free(&store->base);
+    hf_store_free(&mem->base);
+    hf_pool_free(pool);
+    test_tmp_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_that_fails_is_tried_again_after_a_pause),
         cmocka_unit_test(what_is_followed_is_followed_on_while_many_others_start),
     };
 

@@ -120,7 +120,7 @@ static int set_up(void **state, uint32_t page_bytes)
                                       .pool = r->pool,
                                       .stop = &r->stop};
     hf_must(hf_control_server_new(&r->server, &err), &err);
-    r->loop = hf_loop_new(1);
+    r->loop = hf_loop_new(1, hf_clock_system());
     for (uint64_t page = 1; page <= 4; page++)
         write_page(r, page);
     start_partition(r, false);
@@ -285,6 +285,8 @@ static void a_log_that_does_not_continue_is_caught_up_with_and_remembered(void *
 
     until_archived(r);
     mem_db_restart_log(r->db);
+    (void)partition_capture(r->p);
+    assert_false(r->p->guarded.status.caught_up);
     until_archived(r);
     assert_int_equal(r->p->guarded.status.breaks_count, 1);
     must_end(r, 60, HF_OK);
@@ -381,6 +383,147 @@ static void a_spool_file_that_vanished_is_caught_up_with(void **state)
     store_fault_disarm(r->store);
     until_archived(r);
     must_end(r, 60, HF_OK);
+}
+
+/* ---- beside another archiver ------------------------------------------------------------------
+ */
+
+/* The partition with its jobs, over a local state of its own and a store that always answers. */
+static struct partition *start_rival(struct rig *r)
+{
+    struct partition *mine = r->p;
+    struct partition *rival;
+    HF_AUTO_FREE char *dir = r->dir;
+
+    r->dir = hf_strfmt("%s/rival", dir);
+    start_partition(r, false);
+    rival = r->p;
+    rival->target.store = &r->mem->base;
+    hf_free(r->dir);
+    r->dir = hf_take_ptr(&dir);
+    r->p = mine;
+    return rival;
+}
+
+/* The time of a TXID in the archive. */
+static int64_t time_of(struct rig *r, uint64_t txid)
+{
+    const struct hf_segment segment = {
+        .level = txid == 1 ? HF_LEVEL_SNAPSHOT : 0, .min_txid = txid, .max_txid = txid};
+    const struct store_mem_object *o;
+    char key[HF_KEY_MAX + 1];
+    struct hf_seg_info info;
+    struct hf_err err;
+
+    hf_archive_segment_key(&r->p->archive, &segment, key);
+    o = store_mem_find(r->mem, key);
+    assert_non_null(o);
+    hf_must(engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err), &err);
+    return info.time_ms;
+}
+
+static void let_rival_archive(struct rig *r, struct partition *rival)
+{
+    struct partition *mine = r->p;
+
+    r->p = rival;
+    for (int i = 0; i < STEPS_MAX && !rival->guarded.status.caught_up; i++)
+        step(r);
+    assert_true(rival->guarded.status.caught_up);
+    end_partition(r);
+    r->p = mine;
+}
+
+/* Another archiver, whose clock is ahead, has captured the same state as the same TXID. Mine has
+ * that TXID in its spool, and `more` commits behind it. Then mine starts again. */
+static void share_a_txid(struct rig *r, int more)
+{
+    uint64_t before;
+
+    until_archived(r);
+    before = archived(r);
+    break_store(r);
+    write_page(r, 3);
+    for_seconds(r, 3);
+    assert_int_equal(r->p->guarded.status.captured_txid, before + 1);
+    test_clock_move(&r->clock, 600 * INT64_C(1000000));
+    let_rival_archive(r, start_rival(r));
+    test_clock_move(&r->clock, -600 * INT64_C(1000000));
+    for (int i = 0; i < more; i++) {
+        write_page(r, 4);
+        for_seconds(r, 3);
+    }
+    assert_int_equal(r->p->guarded.status.captured_txid, before + 1 + (uint64_t)more);
+    end_partition(r);
+    store_fault_disarm(r->store);
+    start_partition(r, false);
+    until_archived(r);
+    assert_true(archived(r) > before + 1);
+    for (uint64_t txid = 2; txid <= archived(r); txid++)
+        assert_true(time_of(r, txid) >= time_of(r, txid - 1));
+}
+
+static void times_do_not_fall_behind_another_archivers_segment_of_the_same_state(void **state)
+{
+    share_a_txid(*state, 0);
+}
+
+static void times_do_not_fall_where_the_spool_goes_on_behind_it(void **state)
+{
+    share_a_txid(*state, 1);
+}
+
+static struct {
+    struct partition *rival;
+    const struct hf_store_ops *ops;
+    unsigned left; /* listings until the rival archives what it has captured */
+} between;
+
+/* A listing, and then perhaps the rival is faster than whoever asked for it. */
+static enum hf_code list_and_let_rival(struct hf_store *s, const char *prefix,
+                                       const char *start_after, hf_list_fn *fn, void *ctx,
+                                       struct hf_err *err)
+{
+    const enum hf_code rc = between.ops->list(s, prefix, start_after, fn, ctx, err);
+
+    if (between.left > 0 && --between.left == 0) {
+        (void)partition_upload(between.rival);
+        assert_int_equal(spool_first(between.rival->spool), 0);
+    }
+    return rc;
+}
+
+/* Whatever of the archive a start has seen when it grows: all that is told is one moment of it. */
+static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
+{
+    struct rig *r = *state;
+    struct partition *old = r->p;
+    struct hf_store_ops ops;
+
+    for (unsigned at = 1; at <= 40; at++) {
+        until_archived(r);
+        write_page(r, 3);
+        test_clock_move(&r->clock, 1000000);
+        (void)partition_capture(r->p);
+        assert_true(spool_first(r->p->spool) != 0);
+        old = r->p;
+        between.rival = old;
+        between.ops = r->mem->base.ops;
+        between.left = at;
+        ops = *between.ops;
+        ops.list = list_and_let_rival;
+        r->mem->base.ops = &ops;
+        r->p = start_rival(r);
+        while (partition_phase(r->p) != PHASE_FOLLOW)
+            (void)partition_attach(r->p);
+        r->mem->base.ops = between.ops;
+        if (spool_first(r->p->spool) == 0)
+            assert_int_equal(archived(r), r->p->guarded.status.captured_txid);
+        end_partition(r);
+        r->p = old;
+        end_partition(r);
+        start_partition(r, false);
+    }
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -712,6 +855,35 @@ static void a_first_snapshot_whose_answer_was_lost_is_known_again(void **state)
     must_end(r, 60, HF_OK);
 }
 
+static struct rig *slow_rig;
+static enum hf_code (*true_write)(struct hf_sink *, struct hf_slice, struct hf_err *);
+
+/* The upload takes so long that the owner is to be looked at again, and then cannot be. */
+static enum hf_code slow_write(struct hf_sink *s, struct hf_slice data, struct hf_err *err)
+{
+    test_clock_move(&slow_rig->clock, 10 * INT64_C(1000000));
+    store_fault_arm(slow_rig->store, (struct store_fault_plan){.kinds = STORE_GET, .fail_at = 1});
+    return true_write(s, data, err);
+}
+
+static void a_first_snapshot_whose_owner_cannot_be_looked_at_is_given_again(void **state)
+{
+    struct rig *r = *state;
+
+    slow_rig = r;
+    true_write = r->p->snapshot_sink.write;
+    r->p->snapshot_sink.write = slow_write;
+    for (int i = 0; r->store->guarded.failed == 0; i++) {
+        assert_true(i < STEPS_MAX);
+        step(r);
+    }
+    assert_int_equal(archived(r), 0);
+    r->p->snapshot_sink.write = true_write;
+    store_fault_disarm(r->store);
+    until_archived(r);
+    assert_true(archived(r) >= 1);
+}
+
 static void without_a_slot_the_first_snapshot_is_waited_for_unattached(void **state)
 {
     struct rig *r = *state;
@@ -740,7 +912,6 @@ static void a_round_that_fails_once_does_not_cancel_the_first_snapshot(void **st
 
 /* ---- putting --------------------------------------------------------------------------------- */
 
-static struct rig *slow_rig;
 static const struct hf_store_ops *quick_ops;
 
 static enum hf_code slow_get(struct hf_store *s, const char *key, uint64_t offset, uint64_t len,
@@ -834,6 +1005,9 @@ int main(void)
         T(damage_of_the_log_begins_it_again_once_and_once_more_after_it_went_well),
         T(rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_let_go),
         T(a_spool_file_that_vanished_is_caught_up_with),
+        T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
+        T(times_do_not_fall_where_the_spool_goes_on_behind_it),
+        T(a_start_beside_an_archiver_tells_what_it_adopts),
         T(a_stop_archives_what_was_committed_before_it),
         T(a_stop_that_comes_into_a_round_has_another_one),
         T(a_stop_while_the_log_is_not_held_does_not_end_well),
@@ -856,6 +1030,7 @@ int main(void)
         T(beside_the_first_snapshot_only_the_disk_limits_the_log),
         T(a_break_beside_the_first_snapshot_begins_it_anew),
         T(a_first_snapshot_whose_answer_was_lost_is_known_again),
+        T(a_first_snapshot_whose_owner_cannot_be_looked_at_is_given_again),
         T(without_a_slot_the_first_snapshot_is_waited_for_unattached),
         T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
         T(an_answer_of_the_owner_is_as_old_as_its_question),

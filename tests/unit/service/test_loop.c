@@ -33,7 +33,7 @@ static int64_t count(void *ctx)
 
 static void each_job_runs_as_often_as_it_asks_and_never_twice_at_once(void **state)
 {
-    struct hf_loop *loop = hf_loop_new(4);
+    struct hf_loop *loop = hf_loop_new(4, hf_clock_system());
     struct counter counters[50] = {0};
 
     (void)state;
@@ -77,7 +77,7 @@ static int64_t note(void *ctx)
 
 static void jobs_run_in_the_order_in_which_they_are_due(void **state)
 {
-    struct hf_loop *loop = hf_loop_new(1);
+    struct hf_loop *loop = hf_loop_new(1, hf_clock_system());
     struct sequence sequence = {0};
     struct step steps[] = {
         {.sequence = &sequence, .name = 'c', .wait_ms = 60},
@@ -117,7 +117,8 @@ static int64_t wake_other(void *ctx)
 
 static void a_job_without_a_time_runs_only_when_woken(void **state)
 {
-    struct hf_loop *loop = hf_loop_new(1); /* one thread: the counters need no lock */
+    struct hf_loop *loop =
+        hf_loop_new(1, hf_clock_system()); /* one thread: the counters need no lock */
     struct pair p = {0};
 
     (void)state;
@@ -146,13 +147,45 @@ static int64_t wake_itself(void *ctx)
 
 static void a_job_that_is_woken_while_it_runs_runs_once_more(void **state)
 {
-    struct hf_loop *loop = hf_loop_new(1);
+    struct hf_loop *loop = hf_loop_new(1, hf_clock_system());
     struct self s = {0};
 
     (void)state;
     s.job = hf_loop_add(loop, wake_itself, &s);
     hf_loop_run(loop);
     assert_int_equal(s.runs, 2);
+    hf_loop_free(loop);
+}
+
+static void a_loop_without_threads_runs_one_job_when_told_by_its_own_clock(void **state)
+{
+    struct sequence q = {0};
+    struct step later = {.sequence = &q, .name = 'l', .wait_ms = 200};
+    struct step sooner = {.sequence = &q, .name = 's', .wait_ms = 100};
+    struct test_clock clock;
+    struct hf_loop *loop;
+
+    (void)state;
+    test_clock_init(&clock, 1000000);
+    loop = hf_loop_new(0, &clock.base);
+    (void)hf_loop_add(loop, note, &later);
+    struct hf_job *job = hf_loop_add(loop, note, &sooner);
+
+    assert_true(hf_loop_step(loop)); /* each says when it is due */
+    assert_true(hf_loop_step(loop));
+    assert_false(hf_loop_step(loop));
+    assert_int_equal(hf_loop_due_us(loop), 1100000);
+    test_clock_move(&clock, 99999);
+    assert_false(hf_loop_step(loop));
+    hf_job_wake(job);
+    assert_int_equal(hf_loop_due_us(loop), 0);
+    assert_true(hf_loop_step(loop));
+    assert_int_equal(hf_loop_due_us(loop), 1200000);
+    test_clock_move(&clock, 100001);
+    assert_true(hf_loop_step(loop));
+    assert_string_equal(q.order, "sl");
+    assert_false(hf_loop_step(loop));
+    assert_int_equal(hf_loop_due_us(loop), INT64_MAX);
     hf_loop_free(loop);
 }
 
@@ -163,6 +196,7 @@ int main(void)
         cmocka_unit_test(jobs_run_in_the_order_in_which_they_are_due),
         cmocka_unit_test(a_job_without_a_time_runs_only_when_woken),
         cmocka_unit_test(a_job_that_is_woken_while_it_runs_runs_once_more),
+        cmocka_unit_test(a_loop_without_threads_runs_one_job_when_told_by_its_own_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

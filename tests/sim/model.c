@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model.c - see model.h. States are compared by a hash of all their pages. */
+#include "sim/model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "lib/fixture.h"
+
+/* The seed at work: the engine's functions are not told. */
+static struct sim *watched;
+
+struct model *model_new(struct sim *s)
+{
+    struct model *m = hf_calloc(1, sizeof(*m));
+
+    m->sim = s;
+    watched = s;
+    m->txids = hf_calloc(1, sizeof(*m->txids));
+    return m;
+}
+
+void model_free(struct model *m)
+{
+    hf_free(m->captures);
+    hf_free(m->txids);
+    hf_buf_done(&m->image);
+    hf_free(m);
+}
+
+uint64_t model_hash_pages(struct hf_slice pages)
+{
+    return hf_hash64(pages.ptr, pages.len);
+}
+
+uint64_t model_now(const struct database *db)
+{
+    return db->states[db->states_count - 1];
+}
+
+void model_changed(struct model *m, struct database *db)
+{
+    HF_AUTO_BUF pages = {0};
+    const uint64_t count = mem_db_pages(db->mem);
+
+    for (uint64_t page = 1; page <= count; page++)
+        mem_db_read(db->mem, page, &pages);
+    db->states = hf_realloc(db->states, db->states_count + 1, sizeof(*db->states));
+    db->states[db->states_count++] = model_hash_pages(hf_buf_slice(&pages));
+    sim_mix(m->sim, db->states_count, model_now(db));
+}
+
+/* ---- what is captured ----------------------------------------------------------------------- */
+
+static const struct hf_live_ops *inner;
+
+/* Its process is about to make this segment. Whether it comes to the spool, it may not live to
+ * tell. */
+static void captured(uint64_t txid, int64_t told_ms, const struct hf_state *before, bool catchup,
+                     const struct hf_round *round)
+{
+    struct sim *s = watched;
+    struct model *m = s->model;
+    const int64_t now_ms = hf_now_ms(&s->current->machine->clock);
+    const int64_t time_ms = now_ms > before->time_ms ? now_ms : before->time_ms;
+    struct model_capture c = {
+        .life = s->current->life,
+        .txid = txid,
+        .state = model_now(s->current->machine->db),
+        .time_ms = time_ms,
+        .catchup = catchup,
+    };
+
+    c.or_state = c.state;
+    if (round != NULL && round->until != NULL && round->until->len == m->asked.len &&
+        memcmp(round->until->bytes, m->asked.bytes, m->asked.len) == 0)
+        c.or_state = m->asked_state;
+    if (txid != before->txid + 1 || told_ms != time_ms)
+        sim_fail(s,
+                 "captured TXID %" PRIu64 " at %lld ms behind TXID %" PRIu64 ", expected %lld ms",
+                 txid, (long long)told_ms, before->txid, (long long)time_ms);
+    m->captures = hf_realloc(m->captures, m->captures_count + 1, sizeof(*m->captures));
+    m->captures[m->captures_count++] = c;
+    sim_note(s, "machine %u: process %" PRIu64 " captures TXID %" PRIu64 "%s",
+             s->current->machine->index, c.life, c.txid, catchup ? ", a catch-up" : "");
+}
+
+/* Passes a segment on. */
+struct watched_taker {
+    struct hf_taker base; /* first, so that the pointers convert */
+    struct hf_taker *to;
+    const struct hf_live *live;
+    const struct hf_round *round; /* NULL: it is a catch-up */
+};
+
+static enum hf_code watched_begin(struct hf_taker *t, const struct hf_seg_info *info,
+                                  struct hf_sink **ret, struct hf_err *err)
+{
+    const struct watched_taker *w = (const struct watched_taker *)t;
+
+    captured(info->max_txid, info->time_ms, inner->state(w->live), w->round == NULL, w->round);
+    return w->to->begin(w->to, info, ret, err);
+}
+
+static enum hf_code watched_commit(struct hf_taker *t, struct hf_err *err)
+{
+    const struct watched_taker *w = (const struct watched_taker *)t;
+
+    return w->to->commit(w->to, err);
+}
+
+static void watched_abort(struct hf_taker *t)
+{
+    const struct watched_taker *w = (const struct watched_taker *)t;
+
+    w->to->abort(w->to);
+}
+
+static struct watched_taker watch(struct hf_taker *to, const struct hf_live *live,
+                                  const struct hf_round *round)
+{
+    return (struct watched_taker){
+        .base = {.begin = watched_begin, .commit = watched_commit, .abort = watched_abort},
+        .to = to,
+        .live = live,
+        .round = round,
+    };
+}
+
+static enum hf_code watched_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
+                                  struct hf_err *err)
+{
+    struct watched_taker w = watch(t, l, round);
+
+    watched->current->rounds++;
+    return inner->round(l, round, &w.base, err);
+}
+
+static enum hf_code watched_catch_up(struct hf_live *l, struct hf_taker *t, bool *ret_made,
+                                     struct hf_err *err)
+{
+    struct watched_taker w = watch(t, l, NULL);
+
+    return inner->catch_up(l, &w.base, ret_made, err);
+}
+
+static enum hf_code watched_snapshot(struct hf_live *l, struct hf_err *err)
+{
+    const struct hf_state before = *inner->state(l);
+    const enum hf_code rc = inner->snapshot(l, err);
+
+    if (rc == HF_OK)
+        captured(1, inner->state(l)->time_ms, &before, false, NULL);
+    else if (inner->state(l)->txid != 0)
+        sim_fail(watched, "a snapshot that failed left TXID %" PRIu64, inner->state(l)->txid);
+    return rc;
+}
+
+static enum hf_code watched_reset(struct hf_live *l, struct hf_err *err)
+{
+    struct model *m = watched->model;
+
+    for (size_t i = 0; i < m->captures_count; i++) {
+        if (m->captures[i].life == watched->current->life)
+            m->captures[i].forgotten = true;
+    }
+    return inner->reset(l, err);
+}
+
+static enum hf_code watched_open(const struct hf_live_options *o, struct hf_live **ret,
+                                 struct hf_err *err)
+{
+    static struct hf_live_ops ops;
+    const enum hf_code rc = engine_mem()->live_open(o, ret, err);
+
+    if (rc != HF_OK)
+        return rc;
+    inner = (*ret)->ops;
+    ops = *inner;
+    ops.round = watched_round;
+    ops.snapshot = watched_snapshot;
+    ops.catch_up = watched_catch_up;
+    ops.reset = watched_reset;
+    (*ret)->ops = &ops;
+    return HF_OK;
+}
+
+const struct hf_engine *model_engine(void)
+{
+    static struct hf_engine engine;
+
+    engine = *engine_mem();
+    engine.live_open = watched_open;
+    return &engine;
+}
+
+/* ---- what is stored ------------------------------------------------------------------------- */
+
+void model_key(uint64_t txid, char ret[HF_KEY_MAX + 1])
+{
+    const struct hf_archive archive = {.prefix = SIM_PREFIX, .layout = HF_LAYOUT_HEX};
+    const struct hf_segment segment = {
+        .level = txid == 1 ? HF_LEVEL_SNAPSHOT : 0, .min_txid = txid, .max_txid = txid};
+
+    hf_archive_segment_key(&archive, &segment, ret);
+}
+
+/* Somebody captured this state as this TXID, at this time. */
+static bool was_captured(const struct model *m, uint64_t txid, const struct model_txid *t)
+{
+    for (size_t i = 0; i < m->captures_count; i++) {
+        const struct model_capture *c = &m->captures[i];
+
+        if (c->txid == txid && (c->state == t->state || c->or_state == t->state) &&
+            c->time_ms == t->time_ms && c->catchup == t->catchup)
+            return true;
+    }
+    return false;
+}
+
+static bool look_at_next(struct model *m)
+{
+    struct sim *s = m->sim;
+    const uint64_t txid = m->stored + 1;
+    char key[HF_KEY_MAX + 1];
+    struct hf_seg_info info;
+    struct hf_err err;
+
+    model_key(txid, key);
+    const struct store_mem_object *o = store_mem_find(s->store, key);
+
+    if (o == NULL)
+        return false;
+    if (engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err) != HF_OK)
+        sim_fail(s, "%s: %s", key, err.text);
+    mem_segment_apply(hf_buf_slice(&o->body), &m->image);
+    const struct model_txid t = {
+        .state = model_hash_pages(hf_buf_slice(&m->image)),
+        .object = model_hash_pages(hf_buf_slice(&o->body)),
+        .time_ms = info.time_ms,
+        .catchup = info.catchup,
+        .clamped = info.clamped,
+    };
+
+    if (!was_captured(m, txid, &t))
+        sim_fail(s, "%s holds what nobody captured as TXID %" PRIu64, key, txid);
+    m->txids = hf_realloc(m->txids, txid + 1, sizeof(*m->txids));
+    m->txids[txid] = t;
+    m->stored = txid;
+    sim_count(s, SIM_SEGMENT);
+    if (t.catchup)
+        sim_count(s, SIM_CATCH_UP);
+    return true;
+}
+
+void model_look(struct model *m)
+{
+    while (look_at_next(m))
+        continue;
+}
+
+/* What this process captured as `txid`, and has not thrown away; NULL: nothing. */
+static const struct model_capture *find_capture(const struct model *m, uint64_t life, uint64_t txid)
+{
+    for (size_t i = m->captures_count; i > 0; i--) {
+        const struct model_capture *c = &m->captures[i - 1];
+
+        if (c->life == life && c->txid == txid && !c->forgotten)
+            return c;
+    }
+    return NULL;
+}
+
+void model_told(struct model *m, const struct process *p, uint64_t txid, bool by_upload)
+{
+    struct sim *s = m->sim;
+
+    model_look(m);
+    sim_note(s, "machine %u: process %" PRIu64 " tells TXID %" PRIu64 " as archived%s",
+             p->machine->index, p->life, txid, by_upload ? "" : ", as it looked");
+    if (txid > m->stored)
+        sim_fail(s, "TXID %" PRIu64 " is told as archived, but the store ends with %" PRIu64, txid,
+                 m->stored);
+    for (uint64_t t = by_upload ? p->archived_txid + 1 : txid; t <= txid && t > 0; t++) {
+        const struct model_capture *c = find_capture(m, p->life, t);
+
+        if (c != NULL && c->state != m->txids[t].state && c->or_state != m->txids[t].state)
+            sim_fail(s, "TXID %" PRIu64 " is told as archived, but another state is", t);
+    }
+    if (txid > m->told)
+        m->told = txid;
+}
+
+void model_must_be_current(const struct model *m, const struct process *p)
+{
+    const uint64_t txid = p->archived_txid;
+
+    if (txid == 0 || m->txids[txid].state != model_now(p->machine->db))
+        sim_fail(m->sim,
+                 "machine %u says that it is caught up, but TXID %" PRIu64
+                 " is not its database of now",
+                 p->machine->index, txid);
+}
+
+void model_must_have_reached(const struct model *m, const struct process *p)
+{
+    const struct database *db = p->machine->db;
+    const uint64_t txid = p->archived_txid;
+
+    for (size_t i = p->must_reach; txid > 0 && i < db->states_count; i++) {
+        if (db->states[i] == m->txids[txid].state)
+            return;
+    }
+    sim_fail(m->sim,
+             "machine %u: the archiver ended well with TXID %" PRIu64
+             ", which is not state %zu of the database, nor a later one",
+             p->machine->index, txid, p->must_reach);
+}
+
+void model_check_objects(struct model *m)
+{
+    for (uint64_t txid = 1; txid <= m->stored; txid++) {
+        char key[HF_KEY_MAX + 1];
+
+        model_key(txid, key);
+        const struct store_mem_object *o = store_mem_find(m->sim->store, key);
+
+        if (o == NULL || model_hash_pages(hf_buf_slice(&o->body)) != m->txids[txid].object)
+            sim_fail(m->sim, "%s was changed or removed", key);
+    }
+}
+
+uint64_t model_txid_at(const struct model *m, int64_t time_ms)
+{
+    uint64_t txid = m->stored;
+
+    while (txid > 0 && m->txids[txid].time_ms > time_ms)
+        txid--;
+    return txid;
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operations.c - what a seed chooses from, and how it ends. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "lib/fixture.h"
+#include "sim/line.h"
+#include "sim/machine.h"
+#include "sim/model.h"
+#include "sim/tools.h"
+
+#define ROT_BYTES_MAX   SIM_PAGE_BYTES
+#define CALM_SECONDS    1800
+#define CALM_TRIES_MAX  10
+#define RESTORES_AT_END 6
+#define FENCED_SECONDS  60
+
+static struct machine *any_machine(struct sim *s)
+{
+    return s->machines[sim_below(s, SIM_MACHINES)];
+}
+
+static bool anybody_is_alive(const struct sim *s)
+{
+    bool alive = false;
+
+    for (size_t i = 0; i < SIM_MACHINES; i++)
+        alive = alive || machine_is_alive(s->machines[i]);
+    return alive;
+}
+
+/* ---- the application ------------------------------------------------------------------------ */
+
+/* Mostly the one that is in use; where each machine has its own, the other goes on at times, too.
+ */
+static struct database *any_database(struct sim *s)
+{
+    const size_t other = (s->primary + 1) % s->dbs_count;
+
+    return &s->dbs[sim_chance(s, 150) ? other : s->primary];
+}
+
+static bool is_followed(struct sim *s, const struct database *db)
+{
+    bool followed = false;
+
+    for (size_t i = 0; i < SIM_MACHINES; i++)
+        followed = followed || (s->machines[i]->db == db && machine_is_alive(s->machines[i]));
+    return followed;
+}
+
+static void write_page(struct sim *s, struct database *db, uint64_t page)
+{
+    uint8_t bytes[SIM_PAGE_BYTES] = {0};
+    const bool zeros = sim_chance(s, 30);
+
+    for (size_t i = 0; !zeros && i < sizeof(bytes); i += 64)
+        bytes[i] = (uint8_t)sim_below(s, 256);
+    mem_db_write(db->mem, page, hf_slice(bytes, sizeof(bytes)));
+    model_changed(s->model, db);
+    sim_count(s, SIM_COMMIT);
+}
+
+static void commit(struct sim *s)
+{
+    struct database *db = any_database(s);
+    const uint64_t many = sim_chance(s, 200) ? 2 + sim_below(s, 8) : 1;
+
+    for (uint64_t i = 0; i < many; i++) {
+        const uint64_t pages = mem_db_pages(db->mem);
+
+        write_page(s, db, 1 + sim_below(s, pages < SIM_PAGES_MAX ? pages + 1 : pages));
+    }
+}
+
+static void resize(struct sim *s)
+{
+    struct database *db = any_database(s);
+
+    mem_db_resize(db->mem, 1 + sim_below(s, SIM_PAGES_MAX));
+    model_changed(s->model, db);
+    sim_count(s, SIM_RESIZE);
+}
+
+static void restart_log(struct sim *s)
+{
+    const struct database *db = any_database(s);
+
+    sim_count(s, is_followed(s, db) ? SIM_LOG_LOST : SIM_CHECKPOINT);
+    mem_db_restart_log(db->mem);
+}
+
+static void replace_database(struct sim *s)
+{
+    struct database *db = any_database(s);
+
+    mem_db_restart_log(db->mem);
+    mem_db_resize(db->mem, 1 + sim_below(s, SIM_PAGES_MAX));
+    for (uint64_t page = 1; page <= mem_db_pages(db->mem); page++)
+        write_page(s, db, page);
+    sim_count(s, SIM_REPLACED);
+}
+
+/* The other machine's database becomes a copy of this one, and is used from now on. */
+static void copy_database(struct sim *s)
+{
+    const struct database *from = &s->dbs[s->primary];
+    const size_t other = (s->primary + 1) % s->dbs_count;
+    struct database *to = &s->dbs[other];
+    const uint64_t pages = mem_db_pages(from->mem);
+
+    if (from == to || pages == 0)
+        return;
+    mem_db_restart_log(to->mem);
+    mem_db_resize(to->mem, pages);
+    for (uint64_t page = 1; page <= pages; page++) {
+        HF_AUTO_BUF bytes = {0};
+
+        mem_db_read(from->mem, page, &bytes);
+        mem_db_write(to->mem, page, hf_buf_slice(&bytes));
+    }
+    model_changed(s->model, to);
+    s->primary = other;
+    sim_count(s, SIM_COPY);
+}
+
+static void wait(struct sim *s)
+{
+    const int64_t us_max = sim_chance(s, 100) ? 90 * SECOND_US : 4 * SECOND_US;
+
+    sim_pass(s, 1 + (int64_t)sim_below(s, (uint64_t)us_max), NULL, NULL);
+    sim_count(s, SIM_WAIT);
+}
+
+/* ---- archivers ------------------------------------------------------------------------------ */
+
+static void start(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (m->archiver != NULL || m->cut || (anybody_is_alive(s) && !sim_chance(s, 250)))
+        return;
+    const bool once = sim_chance(s, 150);
+
+    if (anybody_is_alive(s))
+        sim_count(s, SIM_RIVAL);
+    sim_count(s, once ? SIM_ONCE : SIM_START);
+    machine_start(m, once);
+}
+
+static void stop(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (!machine_is_alive(m))
+        return;
+    sim_count(s, SIM_STOP);
+    sim_note(s, "machine %u: stop", m->index);
+    machine_stop(m);
+}
+
+static void crash(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (machine_is_alive(m))
+        process_kill(m->archiver, sim_chance(s, 700) ? 1 + sim_below(s, 60) : 0,
+                     sim_chance(s, 400));
+}
+
+static void stand_still(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (!machine_is_alive(m))
+        return;
+    sim_count(s, SIM_PAUSE);
+    sim_note(s, "machine %u: stands still", m->index);
+    machine_pause(m, (int64_t)sim_below(s, 120) * SECOND_US, sim_chance(s, 500));
+}
+
+/* ---- what goes wrong ------------------------------------------------------------------------ */
+
+static void set_weather(struct sim *s)
+{
+    static const unsigned store[] = {0, 0, 20, 60,
+                                     250}; /* of a thousand; three times that of puts */
+    static const unsigned disk[] = {0, 0, 0, 3, 30};
+
+    lines_set_weather(s, store[sim_below(s, HF_ARRAY_LEN(store))]);
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        s->machines[i]->disk_per_mille = disk[sim_below(s, HF_ARRAY_LEN(disk))];
+        s->machines[i]->disk_full = sim_chance(s, 100);
+    }
+}
+
+static void cut_line(struct sim *s)
+{
+    sim_count(s, SIM_OUTAGE);
+    lines_cut(s, (int64_t)sim_below(s, 60) * SECOND_US);
+}
+
+static void set_clock(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    const int64_t us = 1 + (int64_t)sim_below(s, (sim_chance(s, 500) ? 5000 : 5) * 1000000);
+    const bool back = sim_chance(s, 500);
+
+    m->wall_us += back ? -us : us;
+    sim_count(s, back ? SIM_CLOCK_BACK : SIM_CLOCK_AHEAD);
+    sim_note(s, "machine %u: the clock is now off by %lld us", m->index, (long long)m->wall_us);
+}
+
+static void change_state(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (sim_chance(s, 400)) {
+        fs_mem_keep(m->disk, m->state_dir);
+        return;
+    }
+    if (m->archiver != NULL)
+        return;
+    if (sim_chance(s, 500)) {
+        fs_mem_remove(m->disk, m->state_dir);
+        sim_count(s, SIM_STATE_LOST);
+        sim_note(s, "machine %u: local state is removed", m->index);
+    } else if (fs_mem_rewind(m->disk, m->state_dir)) {
+        sim_count(s, SIM_STATE_OLD);
+        sim_note(s, "machine %u: local state is put back", m->index);
+    }
+}
+
+/* The only archiver has archived everything, so it will not read the whole database soon. */
+static bool is_settled(struct sim *s, const struct machine *m)
+{
+    struct hf_archiver_status status;
+
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        if (s->machines[i] != m && s->machines[i]->archiver != NULL)
+            return false;
+    }
+    if (m->archiver == NULL)
+        return true;
+    if (!machine_is_alive(m) || m->archiver->stop || m->archiver->once)
+        return false;
+    hf_archiver_status(m->archiver->archiver, 0, &status);
+    return status.caught_up;
+}
+
+/* A page decays, a scrub looks, and the application writes the page anew. */
+static void rot(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    struct database *db = m->db;
+    const uint64_t pages = mem_db_pages(db->mem);
+
+    if (pages == 0 || m->cut || !is_settled(s, m))
+        return;
+    const uint64_t page = 1 + sim_below(s, pages);
+    const bool quiet = s->quiet;
+
+    s->quiet = true;
+    sim_note(s, "page %" PRIu64 " rots", page);
+    mem_db_rot(db->mem, page, sim_below(s, ROT_BYTES_MAX), (uint8_t)(1 << sim_below(s, 8)));
+    (void)tools_scrub(s, m, page);
+    s->quiet = quiet;
+    write_page(s, db, page);
+}
+
+static void damage(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    const bool quiet = s->quiet;
+
+    model_look(s->model);
+    if (s->model->stored == 0 || m->cut)
+        return;
+    s->quiet = true;
+    tools_damage(s, m, sim_chance(s, 500));
+    s->quiet = quiet;
+}
+
+/* ---- readers -------------------------------------------------------------------------------- */
+
+static void restore(struct sim *s, struct machine *m, enum hf_target_kind kind)
+{
+    static const enum sim_kind kinds[] = {
+        [HF_TARGET_LATEST] = SIM_RESTORE_LATEST,
+        [HF_TARGET_TXID] = SIM_RESTORE_TXID,
+        [HF_TARGET_TIME] = SIM_RESTORE_TIME,
+    };
+    struct hf_target target = {.kind = kind, .now_ms = hf_now_ms(&m->clock)};
+    const struct model *model = s->model;
+    const uint64_t txid = sim_below(s, model->stored + 2);
+
+    target.txid = txid > 0 ? txid : 1;
+    /* Around a TXID's time, or anywhere. */
+    if (txid > 0 && txid <= model->stored)
+        target.time_ms = model->txids[txid].time_ms + (int64_t)sim_below(s, 3) - 1;
+    else
+        target.time_ms = target.now_ms - (int64_t)sim_below(s, 600000) + 1000;
+    sim_count(s, kinds[kind]);
+    tools_restore(s, m, &target);
+}
+
+static void read_archive(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    if (m->cut)
+        return;
+    switch (sim_below(s, 12)) {
+    case 0:
+        sim_count(s, SIM_VERIFY);
+        tools_verify(s, m);
+        break;
+    case 1:
+    case 2:
+    case 3:
+        (void)tools_scrub(s, m, 0);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        restore(s, m, HF_TARGET_TXID);
+        break;
+    case 7:
+    case 8:
+    case 9:
+        restore(s, m, HF_TARGET_TIME);
+        break;
+    default:
+        restore(s, m, HF_TARGET_LATEST);
+    }
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+void sim_operate(struct sim *s)
+{
+    static const struct {
+        unsigned weight;
+        void (*run)(struct sim *s);
+    } choices[] = {
+        {330, commit},       {20, resize},       {10, restart_log}, {4, replace_database},
+        {10, copy_database}, {280, wait},        {120, start},      {15, stop},
+        {25, crash},         {12, stand_still},  {25, set_weather}, {8, cut_line},
+        {10, set_clock},     {20, change_state}, {10, rot},         {6, damage},
+        {60, read_archive},
+    };
+    unsigned all = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < HF_ARRAY_LEN(choices); i++)
+        all += choices[i].weight;
+    uint64_t left = sim_below(s, all);
+
+    while (left >= choices[at].weight)
+        left -= choices[at++].weight;
+    choices[at].run(s);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static bool is_archived(void *ctx)
+{
+    const struct machine *m = ctx;
+    struct hf_archiver_status status;
+
+    if (!machine_is_alive(m))
+        return true;
+    hf_archiver_status(m->archiver->archiver, 0, &status);
+    return status.caught_up && m->archiver->rounds > 0 &&
+           m->sim->model->stored == status.archived_txid;
+}
+
+static void end_all(struct sim *s)
+{
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        struct machine *m = s->machines[i];
+
+        if (m->archiver != NULL) {
+            m->archiver->paused_until_us = 0;
+            machine_stop(m);
+        }
+    }
+    sim_pass(s, 120 * SECOND_US, NULL, NULL);
+    machines_reap(s);
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        if (s->machines[i]->archiver != NULL)
+            sim_fail(s, "machine %zu: a stop does not end", i);
+    }
+}
+
+/* An archiver alone brings everything to the archive. */
+static void calm_down(struct sim *s, struct machine *m)
+{
+    for (int i = 0; i < CALM_TRIES_MAX; i++) {
+        machines_reap(s);
+        if (m->archiver == NULL)
+            machine_start(m, false);
+        sim_pass(s, CALM_SECONDS * SECOND_US, is_archived, m);
+        if (!machine_is_alive(m))
+            continue;
+        if (!is_archived(m))
+            sim_fail(s, "after %d s without faults not everything is archived", CALM_SECONDS);
+        model_must_be_current(s->model, m->archiver);
+        sim_count(s, SIM_CALM);
+        return;
+    }
+    sim_fail(s, "an archiver that meets no faults always ends");
+}
+
+/* Whoever comes later has the archive soon, though the older one has something to archive, too. */
+static void hand_over(struct sim *s, struct machine *from, struct machine *to)
+{
+    machine_start(to, false);
+    for (int i = 0; i < FENCED_SECONDS && machine_is_alive(from); i++) {
+        for (size_t d = 0; d < s->dbs_count; d++)
+            write_page(s, &s->dbs[d], 1);
+        sim_pass(s, SECOND_US, NULL, NULL);
+    }
+    if (machine_is_alive(from) || !machine_is_alive(to))
+        sim_fail(s, "%d s after a newer archiver came the older one is %s, the newer one %s",
+                 FENCED_SECONDS, machine_is_alive(from) ? "alive" : "gone",
+                 machine_is_alive(to) ? "alive" : "gone");
+    machines_reap(s);
+    calm_down(s, to);
+}
+
+void sim_conclude(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    s->quiet = true;
+    machines_reap(s);
+    end_all(s);
+    write_page(s, m->db, 1);
+    calm_down(s, m);
+    if (!tools_scrub(s, m, 0))
+        sim_fail(s, "after a time of calm a scrub does not compare everything");
+    hand_over(s, m, s->machines[1 - m->index]);
+    model_look(s->model);
+    model_check_objects(s->model);
+    tools_verify(s, m);
+    tools_rebuild(s, m);
+    tools_list_catch_ups(s, m);
+    for (int i = 0; i < RESTORES_AT_END; i++)
+        restore(s, m, (enum hf_target_kind)(i % 3));
+    end_all(s);
+}

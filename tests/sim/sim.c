@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim.c - a seed from its beginning to its end, and how time passes in it. */
+#include "sim/sim.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "lib/fixture.h"
+#include "sim/line.h"
+#include "sim/machine.h"
+#include "sim/model.h"
+
+#define BEGIN_US   INT64_C(1767225600000000) /* 2026-01-01T00:00:00Z */
+#define DEPTH_MAX  3
+#define STEPS_MAX  3000000
+#define NOTE_BYTES 512
+
+const struct sim_kind_name sim_kind_names[SIM_KINDS_COUNT] = {
+#define SIM_KIND(name, is_fault, words) {#name, is_fault, words},
+    SIM_KINDS(SIM_KIND)
+#undef SIM_KIND
+};
+
+void sim_fail(const struct sim *s, const char *fmt, ...)
+{
+    char text[NOTE_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    (void)printf("seed %" PRIu64 ": %s\n  to repeat it: ./dev sim --seeds 1 --from %" PRIu64
+                 " --trace\n",
+                 s->seed, text, s->seed);
+    (void)fflush(stdout);
+    _Exit(1);
+}
+
+void sim_mix(struct sim *s, uint64_t what, uint64_t how)
+{
+    const uint64_t all[] = {s->hash, what, how, (uint64_t)s->now_us};
+
+    s->hash = hf_hash64(all, sizeof(all));
+}
+
+void sim_note(struct sim *s, const char *fmt, ...)
+{
+    char text[NOTE_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    const int len = vsnprintf(text, sizeof(text), fmt, ap);
+
+    va_end(ap);
+    sim_mix(s, hf_hash64(text, strlen(text)), (uint64_t)len);
+    if (s->trace)
+        (void)printf("%10.3f %*s%s\n", (double)(s->now_us - BEGIN_US) / 1e6, (int)s->depth * 2, "",
+                     text);
+}
+
+void sim_say(const struct sim *s, const char *text)
+{
+    if (s->trace)
+        (void)printf("%10s %*s%s\n", "", (int)s->depth * 2, "", text);
+}
+
+void sim_count(struct sim *s, enum sim_kind kind)
+{
+    s->counts[kind]++;
+    s->faults += sim_kind_names[kind].is_fault;
+    s->hindrances += sim_kind_names[kind].is_fault;
+    sim_mix(s, kind, s->counts[kind]);
+}
+
+uint64_t sim_below(struct sim *s, uint64_t n)
+{
+    return hf_rand_below(&s->rand, n);
+}
+
+bool sim_chance(struct sim *s, unsigned per_mille)
+{
+    return per_mille > 0 && sim_below(s, 1000) < per_mille;
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+/* A job that is due, of all machines; by chance, which one. False: none is. */
+static bool step_one(struct sim *s)
+{
+    struct machine *machines[SIM_MACHINES * HF_ARCHIVER_LOOPS];
+    enum hf_archiver_loop loops[SIM_MACHINES * HF_ARCHIVER_LOOPS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        for (enum hf_archiver_loop loop = 0; loop < HF_ARCHIVER_LOOPS; loop++) {
+            if (machine_due_us(s->machines[i], loop) > s->now_us)
+                continue;
+            machines[count] = s->machines[i];
+            loops[count++] = loop;
+        }
+    }
+    if (count == 0)
+        return false;
+    const size_t chosen = count == 1 ? 0 : (size_t)sim_below(s, count);
+
+    if (++s->steps > STEPS_MAX)
+        sim_fail(s, "%d steps, and no end", STEPS_MAX);
+    machine_step(machines[chosen], loops[chosen]);
+    return true;
+}
+
+/* When the next thing happens, and at the latest `until_us`. */
+static int64_t next_us(struct sim *s, int64_t until_us)
+{
+    int64_t next = until_us;
+
+    if (lines_due_us(s) < next)
+        next = lines_due_us(s);
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        const struct process *p = s->machines[i]->archiver;
+
+        if (p != NULL && p->paused_until_us > s->now_us && p->paused_until_us < next)
+            next = p->paused_until_us;
+        for (enum hf_archiver_loop loop = 0; loop < HF_ARCHIVER_LOOPS; loop++) {
+            const int64_t due_us = machine_due_us(s->machines[i], loop);
+
+            if (due_us < next)
+                next = due_us;
+        }
+    }
+    return next;
+}
+
+void sim_pass(struct sim *s, int64_t us, sim_enough_fn *enough, void *ctx)
+{
+    const int64_t until_us = s->now_us + us;
+
+    if (s->depth == DEPTH_MAX) {
+        s->now_us = until_us;
+        return;
+    }
+    s->depth++;
+    while (s->now_us < until_us && (enough == NULL || !enough(ctx))) {
+        while (lines_due_us(s) <= s->now_us)
+            lines_deliver(s);
+        if (step_one(s))
+            continue;
+        const int64_t next = next_us(s, until_us);
+
+        s->now_us = next > s->now_us ? next : s->now_us;
+    }
+    s->depth--;
+}
+
+/* ---- a seed --------------------------------------------------------------------------------- */
+
+static int64_t true_now(struct hf_clock *c)
+{
+    const struct sim *s = (const struct sim *)(void *)((char *)c - offsetof(struct sim, clock));
+
+    return s->now_us;
+}
+
+static void begin(struct sim *s, uint64_t seed, bool trace)
+{
+    *s = (struct sim){.seed = seed, .trace = trace, .now_us = BEGIN_US};
+    s->rand = hf_rand_seeded(seed);
+    s->clock = (struct hf_clock){.now_us = true_now, .mono_us = true_now};
+    s->pool = hf_pool_new(0);
+    s->store = store_mem_new(&s->clock);
+    s->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
+    s->model = model_new(s);
+    s->lines = lines_new();
+    for (size_t i = 0; i < s->dbs_count; i++) {
+        static const char *const paths[SIM_MACHINES] = {"/data/app.db", "/data/copy.db"};
+        struct database *db = &s->dbs[i];
+
+        *db = (struct database){.mem = mem_db_new(paths[i], SIM_PAGE_BYTES), .path = paths[i]};
+        model_changed(s->model, db);
+    }
+    machines_new(s);
+}
+
+void sim_run(struct sim *s, uint64_t seed, bool trace)
+{
+    begin(s, seed, trace);
+    while (s->operations < SIM_OPERATIONS || s->faults < SIM_FAULTS || s->crashes == 0) {
+        machines_reap(s);
+        sim_operate(s);
+        s->operations++;
+    }
+    sim_conclude(s);
+}
+
+void sim_done(struct sim *s)
+{
+    machines_free(s);
+    lines_free(s);
+    model_free(s->model);
+    for (size_t i = 0; i < s->dbs_count; i++) {
+        mem_db_free(s->dbs[i].mem);
+        hf_free(s->dbs[i].states);
+    }
+    hf_store_free(&s->store->base);
+    hf_pool_free(s->pool);
+}

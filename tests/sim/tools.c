@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tools.c - see tools.h. What fails must have met a fault, and never calls the archive damaged. */
+#include "sim/tools.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/catchups.h"
+#include "archive/owner.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "lib/fixture.h"
+#include "restore/restore.h"
+#include "scrubber/scrubber.h"
+#include "scrubber/verify.h"
+#include "sim/model.h"
+
+#define OUT_DIR        "/restore"
+#define OUT_PATH       OUT_DIR "/out"
+#define DIES_PER_MILLE 40
+#define CALLS_MAX      150
+#define ASK_US         (20 * SECOND_US)
+
+/* A tool at work. */
+struct tool {
+    struct process p;
+    struct hf_archive archive;
+    uint64_t hindrances; /* before it began */
+    uint64_t stored;     /* the archive's last TXID then */
+    const char *what;
+};
+
+static enum hf_code begin(struct tool *t, struct sim *s, struct machine *m, const char *what,
+                          struct hf_err *err)
+{
+    hf_assert(!m->cut);
+    model_look(s->model);
+    t->hindrances = s->hindrances;
+    t->stored = s->model->stored;
+    t->what = what;
+    process_init(&t->p, m);
+    m->tools++;
+    if (!s->quiet && sim_chance(s, DIES_PER_MILLE)) {
+        sim_count(s, SIM_KILL_TOOL);
+        process_kill(&t->p, 1 + sim_below(s, CALLS_MAX), sim_chance(s, 200));
+    }
+    return hf_archive_open(t->p.store, SIM_PREFIX, &t->archive, err);
+}
+
+static void end(struct tool *t)
+{
+    struct sim *s = t->p.sim;
+
+    t->p.machine->tools--;
+    process_done(&t->p);
+    if (s->depth == 0)
+        machines_reap(s);
+    model_look(s->model);
+}
+
+static bool met_fault(const struct tool *t)
+{
+    return t->p.dead || t->p.sim->hindrances > t->hindrances;
+}
+
+/* A failure has to have a reason, and is none of those that speak of the archive. */
+static void judge_failure(const struct tool *t, enum hf_code rc, const struct hf_err *err)
+{
+    const struct sim *s = t->p.sim;
+
+    if (rc == HF_DAMAGE || rc == HF_HOLE || rc == HF_NOT_FOUND || rc == HF_USAGE || rc == HF_FENCED)
+        sim_fail(s, "%s: %s: %s", t->what, hf_code_text(rc), err->text);
+    if (!met_fault(t))
+        sim_fail(s, "%s failed without a fault: %s: %s", t->what, hf_code_text(rc), err->text);
+}
+
+/* ---- restore -------------------------------------------------------------------------------- */
+
+/* The TXIDs that a restore to `target` may lead to, when the archive ended with `stored`. */
+static uint64_t wanted_txid(const struct model *m, const struct hf_target *target, uint64_t stored)
+{
+    uint64_t txid = stored;
+
+    if (target->kind == HF_TARGET_TXID)
+        return target->txid <= stored ? target->txid : 0;
+    while (target->kind == HF_TARGET_TIME && txid > 0 && m->txids[txid].time_ms > target->time_ms)
+        txid--;
+    return txid;
+}
+
+/* What lies at OUT_PATH is the state of a TXID from..to; or nothing, if that is allowed. */
+static void check_out(struct sim *s, const struct machine *m, uint64_t from, uint64_t to,
+                      bool may_lack)
+{
+    struct fs_mem_view v;
+    HF_AUTO_BUF pages = {0};
+    struct hf_err err;
+
+    fs_mem_view_init(&v, m->disk);
+    const enum hf_code rc = hf_fs_read_all(&v.base, OUT_PATH, SIZE_MAX, &pages, &err);
+
+    if (rc == HF_NOT_FOUND && may_lack)
+        return;
+    if (rc != HF_OK)
+        sim_fail(s, "what was restored: %s", err.text);
+    const uint64_t state = model_hash_pages(hf_buf_slice(&pages));
+
+    for (uint64_t txid = from; txid <= to; txid++) {
+        if (s->model->txids[txid].state == state)
+            return;
+    }
+    sim_fail(s, "what was restored is not the state of TXID %" PRIu64 " to %" PRIu64, from, to);
+}
+
+static void check_doubts(struct sim *s, const struct hf_target *target,
+                         const struct hf_rebuild_report *report)
+{
+    const struct model *m = s->model;
+    const uint64_t txid = report->state.txid;
+    const struct model_txid *t = &m->txids[txid];
+    const struct model_txid *next = txid < m->stored ? &m->txids[txid + 1] : NULL;
+
+    if (target->kind != HF_TARGET_TIME || next == NULL)
+        return;
+    const bool gap = next->catchup && target->time_ms > t->time_ms;
+    const bool back = next->clamped || (txid + 1 < m->stored && m->txids[txid + 2].clamped);
+
+    if (gap != (report->gap.to_txid == txid + 1))
+        sim_fail(s, "a restore between TXID %" PRIu64 " and the next tells of the gap to %" PRIu64,
+                 txid, report->gap.to_txid);
+    if (back != (report->set_back.txid == txid + 1))
+        sim_fail(s, "a restore at TXID %" PRIu64 " tells of a clock set back at %" PRIu64, txid,
+                 report->set_back.txid);
+    if (gap)
+        sim_count(s, SIM_RESTORE_GAP);
+    if (back)
+        sim_count(s, SIM_RESTORE_SET_BACK);
+}
+
+static void judge_restore(struct tool *t, const struct hf_target *target, enum hf_code rc,
+                          const struct hf_rebuild_report *report, const struct hf_err *err)
+{
+    struct sim *s = t->p.sim;
+    const struct model *m = s->model;
+    const uint64_t from = wanted_txid(m, target, t->stored);
+    const uint64_t to = wanted_txid(m, target, m->stored);
+    const bool after_all = target->kind == HF_TARGET_TIME && target->time_ms > target->now_ms &&
+                           (m->stored == 0 || target->time_ms > m->txids[t->stored].time_ms);
+
+    sim_note(s, "%s: %s, TXID %" PRIu64 " (%" PRIu64 " to %" PRIu64 ")", t->what, hf_code_text(rc),
+             rc == HF_OK ? report->state.txid : 0, from, to);
+    if (rc == HF_OK && (report->state.txid < from || report->state.txid > to))
+        sim_fail(s, "%s led to TXID %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, t->what,
+                 report->state.txid, from, to);
+    if (rc == HF_OK) {
+        check_out(s, t->p.machine, report->state.txid, report->state.txid, false);
+        if (t->stored == m->stored)
+            check_doubts(s, target, report);
+        return;
+    }
+    check_out(s, t->p.machine, from, to, rc != HF_UNCERTAIN || t->p.dead);
+    if (from > 0 && !after_all)
+        judge_failure(t, rc, err);
+}
+
+void tools_restore(struct sim *s, struct machine *m, const struct hf_target *target)
+{
+    static const char *const words[] = {
+        [HF_TARGET_LATEST] = "a restore of the latest TXID",
+        [HF_TARGET_TXID] = "a restore of a TXID",
+        [HF_TARGET_TIME] = "a restore of a time",
+    };
+    struct tool t;
+    struct hf_rebuild_report report = {0};
+    struct hf_err err;
+    enum hf_code rc = begin(&t, s, m, words[target->kind], &err);
+
+    if (rc == HF_OK && !t.archive.has_format)
+        rc = hf_err_set(&err, HF_NOT_FOUND, "there is no archive yet");
+    if (rc == HF_OK)
+        rc = hf_fs_mkdirs(&t.p.fs.base, OUT_DIR, 0700, &err);
+    if (rc == HF_OK) {
+        const struct hf_restore_options o = {
+            .engine = model_engine(),
+            .archive = &t.archive,
+            .fs = &t.p.fs.base,
+            .rand = &t.p.rand,
+            .pool = s->pool,
+            .target = *target,
+            .out_path = OUT_PATH,
+        };
+
+        rc = hf_restore(&o, &report, &err);
+    }
+    end(&t);
+    judge_restore(&t, target, rc, &report, &err);
+    fs_mem_remove(m->disk, OUT_DIR);
+}
+
+/* ---- rebuild and verify --------------------------------------------------------------------- */
+
+void tools_rebuild(struct sim *s, struct machine *m)
+{
+    struct tool t;
+    struct hf_err err;
+    enum hf_code rc = begin(&t, s, m, "a rebuild", &err);
+    struct hf_replica *kept = NULL;
+
+    if (rc == HF_OK)
+        rc = hf_fs_mkdirs(&t.p.fs.base, "/rebuild", 0700, &err);
+    for (uint64_t txid = 1; rc == HF_OK && txid <= t.stored; txid++) {
+        const struct hf_rebuild_options o = {
+            .engine = model_engine(),
+            .archive = &t.archive,
+            .fs = &t.p.fs.base,
+            .pool = s->pool,
+            .target = {.kind = HF_TARGET_TXID, .txid = txid},
+            .digest_path = "/rebuild/digest",
+            .kept = &kept,
+        };
+        struct hf_replica *r = NULL;
+        struct hf_rebuild_report report;
+
+        rc = hf_rebuild(&o, &r, &report, &err);
+        if (kept != NULL)
+            kept->ops->free(kept);
+        kept = r;
+        if (rc == HF_OK && report.state.txid != txid)
+            sim_fail(s, "a rebuild of TXID %" PRIu64 " led to %" PRIu64, txid, report.state.txid);
+        if (rc == HF_OK && txid > 1 && report.segments_read != 1)
+            sim_fail(s, "from TXID %" PRIu64 " to the next %zu segments were read", txid - 1,
+                     report.segments_read);
+        if (rc == HF_OK)
+            sim_count(s, SIM_REBUILD);
+    }
+    if (kept != NULL)
+        kept->ops->free(kept);
+    end(&t);
+    if (rc != HF_OK && t.stored > 0)
+        judge_failure(&t, rc, &err);
+    fs_mem_remove(m->disk, "/rebuild");
+}
+
+static void count_finding(void *ctx, const struct hf_verify_finding *finding)
+{
+    struct sim *s = ctx;
+
+    sim_note(s, "  verify: %s", finding->text);
+}
+
+static enum hf_code run_verify(struct tool *t, struct hf_verify_report *report, struct hf_err *err)
+{
+    const struct hf_verify_options o = {
+        .engine = model_engine(),
+        .archive = &t->archive,
+        .fs = &t->p.fs.base,
+        .pool = t->p.sim->pool,
+        .work_dir = "/verify",
+    };
+    const enum hf_code rc = hf_fs_mkdirs(o.fs, o.work_dir, 0700, err);
+
+    return rc != HF_OK ? rc : hf_verify(&o, count_finding, t->p.sim, report, err);
+}
+
+void tools_verify(struct sim *s, struct machine *m)
+{
+    struct tool t;
+    struct hf_verify_report report = {0};
+    struct hf_err err;
+    enum hf_code rc = begin(&t, s, m, "a verify", &err);
+
+    if (rc == HF_OK)
+        rc = run_verify(&t, &report, &err);
+    end(&t);
+    fs_mem_remove(m->disk, "/verify");
+    if (t.stored == 0)
+        return;
+    if (rc != HF_OK) {
+        judge_failure(&t, rc, &err);
+        return;
+    }
+    if (report.findings_count > 0 || report.first_txid != 1 || report.last_txid < t.stored ||
+        report.last_txid > s->model->stored)
+        sim_fail(s,
+                 "verify proved TXID %" PRIu64 " to %" PRIu64 " with %" PRIu64
+                 " findings, expected 1 to %" PRIu64,
+                 report.first_txid, report.last_txid, report.findings_count, t.stored);
+}
+
+/* ---- scrub ---------------------------------------------------------------------------------- */
+
+struct asker {
+    struct hf_boundary boundary; /* first, so that the pointers convert */
+    struct machine *machine;
+};
+
+static bool is_settled(void *ctx)
+{
+    const struct machine *m = ctx;
+
+    return !machine_is_alive(m) || !hf_archiver_asks_still(m->archiver->archiver, 0);
+}
+
+static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
+                        struct hf_err *err)
+{
+    struct machine *m = ((struct asker *)b)->machine;
+    struct sim *s = m->sim;
+
+    if (!machine_is_alive(m))
+        return hf_err_set(err, HF_BUSY, "nobody answers");
+    s->model->asked = *p;
+    s->model->asked_state = model_now(m->db);
+    hf_archiver_question(m->archiver->archiver, 0, p);
+    sim_pass(s, ASK_US, is_settled, m);
+    if (m->archiver->dead)
+        return hf_err_set(err, HF_BUSY, "nobody answers any more");
+    return hf_archiver_answer(m->archiver->archiver, 0, ret_txid, err);
+}
+
+struct findings {
+    struct sim *sim;
+    uint64_t page; /* that may be told */
+    bool found;    /* it was */
+};
+
+static void judge_finding(void *ctx, const struct hf_finding *f)
+{
+    struct findings *all = ctx;
+
+    sim_note(all->sim, "  scrub: %s: %s", hf_finding_kind_text(f->kind), f->text);
+    if (f->kind == HF_FINDING_LIMIT)
+        return;
+    if (f->page == 0 || f->page != all->page)
+        sim_fail(all->sim, "a scrub told of page %" PRIu64 ": %s: %s", f->page,
+                 hf_finding_kind_text(f->kind), f->text);
+    all->found = true;
+}
+
+static enum hf_code run_scrub(struct tool *t, struct findings *findings,
+                              struct hf_scrub_report *report, struct hf_err *err)
+{
+    struct asker asker = {.boundary = {.ask = ask}, .machine = t->p.machine};
+    HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", t->p.machine->state_dir);
+    const struct hf_scrub_options o = {
+        .engine = model_engine(),
+        .archive = &t->archive,
+        .fs = &t->p.fs.base,
+        .clock = &t->p.machine->clock,
+        .pool = t->p.sim->pool,
+        .db_path = t->p.machine->db->path,
+        .work_dir = work_dir,
+        .boundary = &asker.boundary,
+    };
+
+    return hf_scrub(&o, judge_finding, findings, report, err);
+}
+
+bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page)
+{
+    struct findings findings = {.sim = s, .page = rotted_page};
+    struct hf_scrub_report report = {0};
+    struct tool t;
+    struct hf_err err;
+
+    sim_count(s, machine_is_alive(m) ? SIM_SCRUB : SIM_SCRUB_ALONE);
+    enum hf_code rc = begin(&t, s, m, "a scrub", &err);
+
+    if (rc == HF_OK && !t.archive.has_format)
+        rc = hf_err_set(&err, HF_NOT_FOUND, "there is no archive yet");
+    if (rc == HF_OK)
+        rc = run_scrub(&t, &findings, &report, &err);
+    hf_scrub_report_done(&report);
+    end(&t);
+    sim_note(s, "a scrub: %s, %scomplete, %" PRIu64 " findings", hf_code_text(rc),
+             report.complete ? "" : "not ", report.findings_count);
+    sim_say(s, rc != HF_OK ? err.text : "");
+    if (rc != HF_OK) {
+        sim_count(s, SIM_SCRUB_CANNOT);
+        if (rc != HF_UNSUPPORTED && rc != HF_TRANSIENT && rc != HF_BUSY && t.stored > 0)
+            judge_failure(&t, rc, &err);
+        return false;
+    }
+    if (report.complete && rotted_page != 0 && !findings.found)
+        sim_fail(s, "a scrub did not find that page %" PRIu64 " has rotted", rotted_page);
+    if (findings.found)
+        sim_count(s, SIM_PAGE_ROTTED);
+    else
+        sim_count(s, report.complete ? SIM_SCRUB_CLEAN : SIM_SCRUB_LIMIT);
+    return report.complete;
+}
+
+/* ---- damage --------------------------------------------------------------------------------- */
+
+/* What must happen while TXID `txid` is damaged or not there. */
+static void must_find(struct sim *s, struct machine *m, uint64_t txid, bool removes)
+{
+    struct tool t;
+    struct hf_verify_report report = {0};
+    struct hf_err err;
+    const enum hf_code rc = begin(&t, s, m, "a verify of what is damaged", &err);
+
+    hf_assert(rc == HF_OK);
+    /* Without the only segment there is no archive to be verified. */
+    const enum hf_code verified = run_verify(&t, &report, &err);
+
+    if (verified != HF_OK && !(verified == HF_NOT_FOUND && removes && t.stored == 1))
+        sim_fail(s, "verify of what is damaged: %s", err.text);
+    if (verified == HF_OK && report.findings_count == 0)
+        sim_fail(s, "verify did not find that TXID %" PRIu64 " is %s", txid,
+                 removes ? "gone" : "damaged");
+    const struct hf_restore_options o = {
+        .engine = model_engine(),
+        .archive = &t.archive,
+        .fs = &t.p.fs.base,
+        .rand = &t.p.rand,
+        .pool = s->pool,
+        .target = {.kind = HF_TARGET_LATEST},
+        .out_path = "/verify/out",
+    };
+    struct hf_rebuild_report ignored;
+    const enum hf_code restored = hf_restore(&o, &ignored, &err);
+    HF_AUTO_FREE char *name = hf_strfmt("%" PRIu64, txid);
+
+    if (restored == HF_OK)
+        sim_fail(s, "a restore of the latest TXID was well though TXID %" PRIu64 " is %s", txid,
+                 removes ? "gone" : "damaged");
+    if (removes && t.stored > 1 && txid > 1 &&
+        (restored != HF_HOLE || strstr(err.text, name) == NULL))
+        sim_fail(s, "a hole at TXID %s is told as %s: %s", name, hf_code_text(restored), err.text);
+    end(&t);
+    fs_mem_remove(m->disk, "/verify");
+}
+
+/* The last TXID that the owner object says was archived: behind that, nothing tells what is gone.
+ */
+static uint64_t owned_txid(struct sim *s)
+{
+    const struct store_mem_object *o = store_mem_find(s->store, SIM_PREFIX "/" HF_NAME_OWNER);
+    struct hf_owner owner = {0};
+    struct hf_err err;
+
+    if (o != NULL)
+        hf_must(hf_owner_parse(hf_buf_slice(&o->body), &owner, &err), &err);
+    return owner.last_txid;
+}
+
+void tools_damage(struct sim *s, struct machine *m, bool removes)
+{
+    struct hf_store *store = &s->store->base;
+    HF_AUTO_BUF body = {0};
+    struct hf_object object;
+    struct hf_err err;
+    char key[HF_KEY_MAX + 1];
+
+    model_look(s->model);
+    const uint64_t txid = 1 + sim_below(s, s->model->stored);
+
+    if (removes && txid > owned_txid(s) && txid == s->model->stored)
+        return;
+    model_key(txid, key);
+    hf_must(hf_store_get(store, key, 0, 0, &body, &object, &err), &err);
+    const struct hf_put put = {.timestamp_ms = object.timestamp_ms};
+
+    sim_note(s, "%s is %s", key, removes ? "removed" : "damaged");
+    if (removes)
+        hf_must(hf_store_delete(store, key, &err), &err);
+    else
+        store_mem_corrupt(s->store, key, sim_below(s, body.len), (uint8_t)(1 << sim_below(s, 8)));
+    must_find(s, m, txid, removes);
+    hf_must(hf_store_put(store, key, hf_buf_slice(&body), &put, NULL, &err), &err);
+    sim_count(s, removes ? SIM_OBJECT_REMOVED : SIM_OBJECT_DAMAGED);
+}
+
+/* ---- catch-ups ------------------------------------------------------------------------------ */
+
+void tools_list_catch_ups(struct sim *s, struct machine *m)
+{
+    struct tool t;
+    HF_AUTO_SEG_LIST all = {0};
+    HF_AUTO_GAPS gaps = {0};
+    struct hf_err err;
+    size_t at = 0;
+
+    hf_must(begin(&t, s, m, "a list of catch-ups", &err), &err);
+    hf_must(hf_listing_all(&t.archive, &all, &err), &err);
+    hf_must(hf_catchups_list(&t.archive, model_engine()->codec, &all, SIZE_MAX, &gaps, &err), &err);
+    end(&t);
+    for (uint64_t txid = 2; txid <= s->model->stored; txid++) {
+        const struct model_txid *it = &s->model->txids[txid];
+
+        if (!it->catchup)
+            continue;
+        if (at == gaps.count || gaps.items[at].to_txid != txid)
+            sim_fail(s, "the catch-up of TXID %" PRIu64 " is not listed", txid);
+        if (gaps.items[at].to_ms != it->time_ms || gaps.items[at].from_ms != it[-1].time_ms)
+            sim_fail(s,
+                     "the catch-up of TXID %" PRIu64
+                     " is listed from %lld to %lld ms, expected "
+                     "%lld to %lld",
+                     txid, (long long)gaps.items[at].from_ms, (long long)gaps.items[at].to_ms,
+                     (long long)it[-1].time_ms, (long long)it->time_ms);
+        at++;
+    }
+    if (at != gaps.count)
+        sim_fail(s, "more catch-ups are listed than there are");
+}
