@@ -11,6 +11,7 @@
 
 #include "archive/members.h"
 #include "archive/plan.h"
+#include "archive/source.h"
 #include "archiver/partition.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -45,10 +46,62 @@ static enum hf_code refuse_empty(const struct partition *p, uint64_t txid, struc
         p->target.url, txid, p->state_dir);
 }
 
+/* The newest epoch that a segment was written under, where no owner object tells; else 0. If it
+ * began at 1 again, an archiver from before could take the next owner's segments for its own past.
+ */
+static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_err *err)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    struct hf_owner owner;
+    enum hf_code rc = hf_owner_read(&p->archive, &owner, err);
+
+    *ret = 0;
+    if (rc != HF_NOT_FOUND)
+        return rc;
+    rc = hf_listing_head(&p->archive, 0, &head, err);
+    for (size_t i = 0; rc == HF_OK && i < head.after.count; i++) {
+        struct hf_seg_info info;
+
+        if (head.after.items[i].max_txid < head.max_txid)
+            continue;
+        rc = hf_segment_read_info(&p->archive, p->target.engine->codec, &head.after.items[i], &info,
+                                  err);
+        if (rc == HF_OK && info.epoch > *ret)
+            *ret = info.epoch;
+    }
+    return rc;
+}
+
+static enum hf_code claim(struct partition *p, struct hf_err *err)
+{
+    char host[HF_HOST_MAX] = "";
+    struct hf_owner me;
+    uint64_t epoch = 0;
+    enum hf_code rc;
+
+    (void)gethostname(host, sizeof(host) - 1);
+    hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
+    hf_owner_set_database(&p->owner, p->target.db_path);
+    rc = partition_check_database(p, err);
+    if (rc == HF_OK)
+        rc = newest_epoch(p, &epoch, err);
+    if (rc == HF_OK)
+        rc = partition_note_claiming(p, err);
+    if (rc != HF_OK)
+        return rc;
+    me = p->owner;
+    me.epoch = epoch;
+    rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
+    if (rc != HF_OK)
+        return rc;
+    p->owner = me;
+    partition_note_claimed(p);
+    return HF_OK;
+}
+
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
 static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
-    char host[HF_HOST_MAX] = "";
     enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
 
     if (rc != HF_OK)
@@ -80,17 +133,7 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
     /* Starting again is no new claim: whoever claimed the archive meanwhile is the newer one. */
     if (p->owner.epoch > 0)
         return hf_owner_check(&p->archive, &p->owner, err);
-    (void)gethostname(host, sizeof(host) - 1);
-    hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
-    hf_owner_set_database(&p->owner, p->target.db_path);
-    rc = partition_check_database(p, err);
-    if (rc == HF_OK)
-        rc = partition_note_claiming(p, err);
-    if (rc == HF_OK)
-        rc = hf_owner_claim(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
-    if (rc == HF_OK)
-        partition_note_claimed(p);
-    return rc;
+    return claim(p, err);
 }
 
 static enum hf_code open_live(struct partition *p, struct hf_err *err)

@@ -146,7 +146,20 @@ class Fencing:
 
 
 class FencingOnFiles(Fencing, lib.Case):
-    pass
+    def test_epochs_go_on_where_the_owner_object_was_removed(self):
+        self.create()
+        for i in range(3):
+            if i > 0:
+                lib.touch(self.db)
+            self.archive_once()
+        before = self.hf("list", self.url, "--json").partition["owner_epoch"]
+        self.assertEqual(before, 3)
+        lib.os.unlink(f"{self.store}/holdfast/owner")
+        lib.touch(self.db)
+        self.archive_once()
+        self.assertGreater(self.hf("list", self.url, "--json").partition["owner_epoch"], before)
+        self.assert_whole()
+        self.assert_restores_to_live()
 
 
 if __name__ == "__main__":

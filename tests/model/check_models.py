@@ -31,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEPTH_MAX = 100_000     # steps of the longest path; a search that meets it counts as failed
 MEMORY_MIB_MAX = 2000   # a verifier that needs more gives up, which counts as failed
 HASH_BITS = 24
-SECONDS_MAX = 300       # for one verifier
+SECONDS_MAX = 900       # for one verifier
 
 HOLDS = None
 LOST = r"!\(attached\)"               # capture (a): a committed change is lost while attached
