@@ -53,8 +53,12 @@ static enum hf_code add_partition(struct hf_places *p, const struct hf_table *ta
 static enum hf_code open_store(const struct hf_session *s, const char *url, bool create,
                                struct hf_places *ret, struct hf_err *err)
 {
-    const struct hf_store_env env = {
-        .fs = s->fs, .clock = s->clock, .rand = s->rand, .create = create, .stop = s->store_stop};
+    const struct hf_store_env env = {.fs = s->fs,
+                                     .clock = s->clock,
+                                     .rand = s->rand,
+                                     .create = create,
+                                     .stop = s->store_stop,
+                                     .waits = s->waits};
 
     return hf_store_open(url, &env, &ret->store, err);
 }

@@ -13,6 +13,7 @@
 #include "cli/verb.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "store/retry.h"
 
 struct hf_session {
     const struct hf_verb *verb; /* all borrowed but what is said to be owned */
@@ -28,6 +29,7 @@ struct hf_session {
     hf_stop_flag cut;         /* set by the archiver (archiver.h) */
     struct hf_pool *pool;     /* owned */
     struct hf_config *config; /* owned; NULL without -c */
+    struct hf_waits *waits;   /* owned; says on standard error that the store is waited for */
     int status;               /* the exit status so far */
 };
 

@@ -19,6 +19,7 @@
 #include "base/fs.h"
 #include "base/rand.h"
 #include "base/stop.h"
+#include "store/retry.h"
 #include "store/store.h"
 
 struct hf_store_env {
@@ -32,6 +33,8 @@ struct hf_store_env {
      * wants to wait any more; a wish to stop that leaves time to finish is not that moment.
      * s3+v2://: waits end at once, a request under way when the server answers or is given up. */
     const hf_stop_flag *stop;
+    /* Borrowed; NULL: nobody. Told when a call has been tried again for a second. */
+    struct hf_waits *waits;
 };
 
 /*

@@ -10,9 +10,10 @@
 #define NAP_MS_MAX 100 /* after which a wait looks whether it is to go on */
 
 void hf_retry_init(struct hf_retry *r, struct hf_clock *clock, struct hf_rand *rand,
-                   const hf_stop_flag *stop, int64_t budget_ms)
+                   const hf_stop_flag *stop, struct hf_waits *waits, int64_t budget_ms)
 {
-    *r = (struct hf_retry){.clock = clock, .rand = rand, .stop = stop, .budget_ms = budget_ms};
+    *r = (struct hf_retry){
+        .clock = clock, .rand = rand, .stop = stop, .waits = waits, .budget_ms = budget_ms};
     hf_retry_progress(r);
 }
 
@@ -20,6 +21,8 @@ void hf_retry_progress(struct hf_retry *r)
 {
     r->deadline_us = hf_mono_us(r->clock) + r->budget_ms * 1000;
     r->wait_ms_max = HF_RETRY_WAIT_MS_MIN;
+    r->waited_ms = 0;
+    r->told = false;
 }
 
 /* false: told to stop. */
@@ -34,7 +37,17 @@ static bool nap(const struct hf_retry *r, int64_t wait_ms)
     return !hf_stop_is_set(r->stop);
 }
 
-bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms)
+/* Once, before the wait that makes it long. */
+static void tell(struct hf_retry *r, int64_t wait_ms, const struct hf_err *why)
+{
+    r->waited_ms += wait_ms;
+    if (r->told || r->waits == NULL || r->waited_ms < HF_RETRY_TELL_MS)
+        return;
+    r->told = true;
+    r->waits->tell(r->waits, why);
+}
+
+bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms, const struct hf_err *why)
 {
     int64_t wait_ms = 1 + (int64_t)hf_rand_below(r->rand, (uint64_t)r->wait_ms_max);
 
@@ -42,6 +55,7 @@ bool hf_retry_wait(struct hf_retry *r, int64_t at_least_ms)
         wait_ms = at_least_ms;
     if (hf_mono_us(r->clock) + wait_ms * 1000 > r->deadline_us)
         return false;
+    tell(r, wait_ms, why);
     if (!nap(r, wait_ms))
         return false;
     r->waits_count++;

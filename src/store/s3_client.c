@@ -32,6 +32,7 @@ struct hf_s3_client {
     struct hf_http *http;
     struct hf_clock *clock;   /* borrowed */
     const hf_stop_flag *stop; /* borrowed; or NULL */
+    struct hf_waits *waits;   /* borrowed; or NULL */
     struct shared_rand rand;
     struct hf_s3_endpoint endpoint;
     char *bucket;
@@ -79,6 +80,7 @@ enum hf_code hf_s3_client_new(const struct hf_url *url, const struct hf_aws_env 
     c->http = http;
     c->clock = env->clock;
     c->stop = env->stop;
+    c->waits = env->waits;
     c->rand.base.next = shared_next;
     c->rand.guarded = env->rand;
     (void)pthread_mutex_init(&c->rand.mutex, NULL);
@@ -112,14 +114,9 @@ const char *hf_s3_client_prefix(const struct hf_s3_client *c)
     return c->prefix;
 }
 
-struct hf_clock *hf_s3_client_clock(const struct hf_s3_client *c)
+void hf_s3_client_retry(struct hf_s3_client *c, struct hf_retry *ret)
 {
-    return c->clock;
-}
-
-const hf_stop_flag *hf_s3_client_stop(const struct hf_s3_client *c)
-{
-    return c->stop;
+    hf_retry_init(ret, c->clock, &c->rand.base, c->stop, c->waits, HF_RETRY_BUDGET_MS);
 }
 
 bool hf_s3_client_equal_parts(const struct hf_s3_client *c)
@@ -130,11 +127,6 @@ bool hf_s3_client_equal_parts(const struct hf_s3_client *c)
 void hf_s3_client_set_equal_parts(struct hf_s3_client *c)
 {
     c->equal_parts = true;
-}
-
-struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c)
-{
-    return &c->rand.base;
 }
 
 /* A request with what its pointers point to. */
@@ -385,11 +377,11 @@ enum hf_code hf_s3_client_call(struct hf_s3_client *c, const struct hf_s3_call *
     if (rc != HF_OK)
         return rc;
     hash_body(call, sha256);
-    hf_retry_init(&retry, c->clock, &c->rand.base, c->stop, HF_RETRY_BUDGET_MS);
+    hf_s3_client_retry(c, &retry);
     do {
         rc = attempt(c, call, sha256, ret, err);
         maybe_written = maybe_written || ret->maybe_written || rc == HF_UNCERTAIN;
-    } while (may_repeat(call, rc) && hf_retry_wait(&retry, asked_wait_ms(c, ret)));
+    } while (may_repeat(call, rc) && hf_retry_wait(&retry, asked_wait_ms(c, ret), err));
 
     ret->maybe_written = maybe_written;
     if (rc == HF_OK)

@@ -66,15 +66,12 @@ void hf_s3_client_free(struct hf_s3_client *c); /* NULL is allowed */
 
 /* What is put before every key: "" or ends in '/'. */
 const char *hf_s3_client_prefix(const struct hf_s3_client *c);
-struct hf_clock *hf_s3_client_clock(const struct hf_s3_client *c);
 /* Whether the store wants parts of one size, numbered from 1 without gaps: R2 is known to; others
  * show by refusing what has none, and that is remembered here. */
 bool hf_s3_client_equal_parts(const struct hf_s3_client *c);
 void hf_s3_client_set_equal_parts(struct hf_s3_client *c);
-/* env->stop. */
-const hf_stop_flag *hf_s3_client_stop(const struct hf_s3_client *c);
-/* As env->rand, and for any thread. */
-struct hf_rand *hf_s3_client_rand(struct hf_s3_client *c);
+/* The waits of one call begin now. */
+void hf_s3_client_retry(struct hf_s3_client *c, struct hf_retry *ret);
 
 /*
  * Send, judge, and repeat with backoff until the budget of retry.h is used up.

@@ -200,8 +200,7 @@ static enum hf_code get_all(struct get *g, struct hf_err *err)
     int64_t wait_ms = 0;
     enum hf_code rc;
 
-    hf_retry_init(&retry, hf_s3_client_clock(g->client), hf_s3_client_rand(g->client),
-                  hf_s3_client_stop(g->client), HF_RETRY_BUDGET_MS);
+    hf_s3_client_retry(g->client, &retry);
     for (;;) {
         const uint64_t got_before = got(g);
 
@@ -219,7 +218,7 @@ static enum hf_code get_all(struct get *g, struct hf_err *err)
             return rc;
         if (got(g) > got_before)
             hf_retry_progress(&retry);
-        if (!hf_retry_wait(&retry, wait_ms))
+        if (!hf_retry_wait(&retry, wait_ms, err))
             return hf_err_recode(err, HF_TRANSIENT, "gave up after %u more attempts",
                                  retry.waits_count);
     }

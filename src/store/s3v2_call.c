@@ -193,7 +193,7 @@ enum hf_code hf_s3v2_call_run(struct hf_s3v2_call *c, hf_s3v2_send_fn *send, voi
     if (rc != HF_OK)
         return rc;
     hf_retry_init(&retry, c->store->env.clock, c->store->env.rand, c->store->env.stop,
-                  HF_RETRY_BUDGET_MS);
+                  c->store->env.waits, HF_RETRY_BUDGET_MS);
     if (hf_stop_is_set(c->store->env.stop))
         return hf_err_set(err, HF_CANCELED, "told to stop");
     do {
@@ -205,7 +205,7 @@ enum hf_code hf_s3v2_call_run(struct hf_s3v2_call *c, hf_s3v2_send_fn *send, voi
         maybe_written = maybe_written || rc == HF_UNCERTAIN ||
                         (c->body != NULL && (c->status == S3StatusHttpErrorUnknown ||
                                              c->status == S3StatusErrorInternalError));
-    } while ((rc == HF_TRANSIENT || rc == HF_UNCERTAIN) && hf_retry_wait(&retry, 0));
+    } while ((rc == HF_TRANSIENT || rc == HF_UNCERTAIN) && hf_retry_wait(&retry, 0, err));
     if (rc != HF_OK && rc != HF_UNCERTAIN && maybe_written)
         return hf_err_recode(err, HF_UNCERTAIN, "an attempt may have written it");
     if (rc == HF_TRANSIENT && hf_stop_is_set(c->store->env.stop))

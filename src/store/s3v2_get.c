@@ -92,13 +92,14 @@ enum hf_code hf_s3v2_get(struct hf_store *s, const char *key, uint64_t offset, u
     struct hf_retry retry;
     enum hf_code rc;
 
-    hf_retry_init(&retry, v2->env.clock, v2->env.rand, v2->env.stop, HF_RETRY_BUDGET_MS);
+    hf_retry_init(&retry, v2->env.clock, v2->env.rand, v2->env.stop, v2->env.waits,
+                  HF_RETRY_BUDGET_MS);
     do {
         ret->len = len_before;
         rc = get_version(s, key, offset, len, ret, ret_object, err);
         if (rc == HF_CONFLICT)
             rc = hf_err_recode(err, HF_TRANSIENT, "the object was replaced while it was read");
-    } while (rc == HF_TRANSIENT && hf_retry_wait(&retry, 0));
+    } while (rc == HF_TRANSIENT && hf_retry_wait(&retry, 0, err));
     return rc;
 }
 

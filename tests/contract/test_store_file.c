@@ -20,7 +20,8 @@ struct place {
 static struct hf_store *make(void *ctx)
 {
     struct place *p = ctx;
-    const struct hf_store_env env = {&p->fs.base, hf_clock_system(), hf_rand_system(), false, NULL};
+    const struct hf_store_env env = {
+        .fs = &p->fs.base, .clock = hf_clock_system(), .rand = hf_rand_system()};
     struct hf_store *store = NULL;
     struct hf_err err;
 

@@ -56,6 +56,17 @@ class BadS3(lib.S3Case):
         for words in self.verbs(self.url)[:3]:
             self.refused(*words, expect=2, says=[self.bucket])
 
+    def test_a_server_that_is_not_there_is_waited_for_and_that_is_said(self):
+        url = self.s3_url("prefix", endpoint="http://127.0.0.1:1")  # nobody's port
+        p = lib.subprocess.Popen([self.holdfast, "list", url], stdin=lib.subprocess.DEVNULL,
+                                 stdout=lib.subprocess.DEVNULL, stderr=lib.subprocess.PIPE,
+                                 text=True, env=lib.environment())
+        said = p.stderr.readline()
+        self.assertRegex(said, "the store is tried again for up to 60 s: .*127.0.0.1")
+        p.send_signal(lib.signal.SIGINT)
+        p.communicate(timeout=lib.WAIT_S)
+        self.assertEqual(p.returncode, 3)
+
     def test_a_daemon_with_wrong_keys_says_so_and_waits(self):
         """It waits, because keys are exchanged while it runs; --once ends at once (above)."""
         self.create()

@@ -13,8 +13,10 @@
 static enum hf_code open_url(const char *url, bool create, struct hf_store **ret,
                              struct hf_err *err)
 {
-    const struct hf_store_env env = {hf_fs_system(), hf_clock_system(), hf_rand_system(), create,
-                                     NULL};
+    const struct hf_store_env env = {.fs = hf_fs_system(),
+                                     .clock = hf_clock_system(),
+                                     .rand = hf_rand_system(),
+                                     .create = create};
 
     return hf_store_open(url, &env, ret, err);
 }

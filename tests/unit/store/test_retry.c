@@ -9,6 +9,8 @@
 
 #define START_US INT64_C(1700000000000000)
 
+static const struct hf_err why = {.code = HF_TRANSIENT, .text = "refused"};
+
 static void waits_stay_below_a_doubling_limit_and_use_all_of_it(void **state)
 {
     int64_t longest_ms[12] = {0};
@@ -23,11 +25,11 @@ static void waits_stay_below_a_doubling_limit_and_use_all_of_it(void **state)
         struct hf_retry r;
 
         test_clock_init(&clock, START_US);
-        hf_retry_init(&r, &clock.base, &rand, NULL, 3600000);
+        hf_retry_init(&r, &clock.base, &rand, NULL, NULL, 3600000);
         for (size_t n = 0; n < 12; n++) {
             const int64_t before_us = clock.slept_us;
 
-            assert_true(hf_retry_wait(&r, 0));
+            assert_true(hf_retry_wait(&r, 0, &why));
 
             const int64_t ms = (clock.slept_us - before_us) / 1000;
 
@@ -55,8 +57,8 @@ static void no_attempt_begins_behind_the_deadline(void **state)
         struct hf_retry r;
 
         test_clock_init(&clock, START_US);
-        hf_retry_init(&r, &clock.base, &rand, NULL, 10000);
-        while (hf_retry_wait(&r, 0))
+        hf_retry_init(&r, &clock.base, &rand, NULL, NULL, 10000);
+        while (hf_retry_wait(&r, 0, &why))
             assert_true(clock.slept_us <= 10000000);
         assert_true(r.waits_count >= 6);
         assert_true(clock.slept_us <= 10000000);
@@ -71,14 +73,14 @@ static void progress_begins_budget_and_waits_anew(void **state)
 
     (void)state;
     test_clock_init(&clock, START_US);
-    hf_retry_init(&r, &clock.base, &rand, NULL, 1000);
-    while (hf_retry_wait(&r, 0))
+    hf_retry_init(&r, &clock.base, &rand, NULL, NULL, 1000);
+    while (hf_retry_wait(&r, 0, &why))
         continue;
     hf_retry_progress(&r);
 
     const int64_t before_us = clock.slept_us;
 
-    assert_true(hf_retry_wait(&r, 0));
+    assert_true(hf_retry_wait(&r, 0, &why));
     assert_true(clock.slept_us - before_us <= HF_RETRY_WAIT_MS_MIN * 1000);
 }
 
@@ -90,10 +92,10 @@ static void a_server_that_asks_for_more_time_gets_it_or_ends_the_call(void **sta
 
     (void)state;
     test_clock_init(&clock, START_US);
-    hf_retry_init(&r, &clock.base, &rand, NULL, 10000);
-    assert_true(hf_retry_wait(&r, 7000));
+    hf_retry_init(&r, &clock.base, &rand, NULL, NULL, 10000);
+    assert_true(hf_retry_wait(&r, 7000, &why));
     assert_int_equal(clock.slept_us, 7000000);
-    assert_false(hf_retry_wait(&r, 7000));
+    assert_false(hf_retry_wait(&r, 7000, &why));
     assert_int_equal(clock.slept_us, 7000000); /* it does not sleep in order to give up */
 }
 
@@ -123,15 +125,57 @@ static void a_stop_ends_a_wait_within_a_moment(void **state)
     test_clock_init(&s.clock, START_US);
     s.sleep_us = s.clock.base.sleep_us;
     s.clock.base.sleep_us = sleep_and_stop;
-    hf_retry_init(&r, &s.clock.base, &rand, &s.stop, 60000);
-    assert_true(hf_retry_wait(&r, 2000));
-    assert_false(hf_retry_wait(&r, 30000));
+    hf_retry_init(&r, &s.clock.base, &rand, &s.stop, NULL, 60000);
+    assert_true(hf_retry_wait(&r, 2000, &why));
+    assert_false(hf_retry_wait(&r, 30000, &why));
     assert_in_range(s.clock.slept_us, 3000000, 3500000);
 
     const int64_t before_us = s.clock.slept_us;
 
-    assert_false(hf_retry_wait(&r, 0)); /* nor is another begun */
+    assert_false(hf_retry_wait(&r, 0, &why)); /* nor is another begun */
     assert_int_equal(s.clock.slept_us, before_us);
+}
+
+/* Somebody who counts what is told. */
+struct told {
+    struct hf_waits base; /* first, so that the pointers convert */
+    struct test_clock *clock;
+    int count;
+    int64_t first_us; /* of what was slept */
+};
+
+static void count_told(struct hf_waits *w, const struct hf_err *said)
+{
+    struct told *t = (struct told *)w;
+
+    assert_string_equal(said->text, why.text);
+    if (t->count++ == 0)
+        t->first_us = t->clock->slept_us;
+}
+
+static void a_wait_that_becomes_long_is_told_once_and_a_short_one_never(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct test_clock clock;
+        struct told told = {.base.tell = count_told, .clock = &clock};
+        struct hf_rand rand = hf_rand_seeded(seed);
+        struct hf_retry r;
+
+        test_clock_init(&clock, START_US);
+        hf_retry_init(&r, &clock.base, &rand, NULL, &told.base, 60000);
+        for (int i = 0; i < 3; i++) /* 50, 100 and 200 ms at most */
+            assert_true(hf_retry_wait(&r, 0, &why));
+        assert_int_equal(told.count, 0);
+        while (hf_retry_wait(&r, 0, &why))
+            continue;
+        assert_int_equal(told.count, 1);
+        assert_true(told.first_us <= HF_RETRY_TELL_MS * 1000);
+        hf_retry_progress(&r);
+        while (hf_retry_wait(&r, 0, &why))
+            continue;
+        assert_int_equal(told.count, 2);
+    }
 }
 
 static void retry_after_is_seconds_or_a_date_and_never_nonsense(void **state)
@@ -169,6 +213,7 @@ int main(void)
         cmocka_unit_test(progress_begins_budget_and_waits_anew),
         cmocka_unit_test(a_server_that_asks_for_more_time_gets_it_or_ends_the_call),
         cmocka_unit_test(a_stop_ends_a_wait_within_a_moment),
+        cmocka_unit_test(a_wait_that_becomes_long_is_told_once_and_a_short_one_never),
         cmocka_unit_test(retry_after_is_seconds_or_a_date_and_never_nonsense),
     };
 

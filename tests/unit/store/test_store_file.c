@@ -44,7 +44,8 @@ static int setup(void **state)
     t->root = test_tmp_new();
     fs_fault_init(&t->fs, hf_fs_system());
     test_clock_init(&t->clock, INT64_C(1767322445678901));
-    t->env = (struct hf_store_env){&t->fs.base, &t->clock.base, hf_rand_system(), false, NULL};
+    t->env =
+        (struct hf_store_env){&t->fs.base, &t->clock.base, hf_rand_system(), false, NULL, NULL};
     t->store = open_again(t);
     *state = t;
     return 0;

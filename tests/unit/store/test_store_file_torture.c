@@ -231,7 +231,8 @@ static void begin(struct run *r, const struct scenario *s, struct fs_fault_plan 
     *r = (struct run){.scenario = s, .plan = plan, .root = test_tmp_new()};
     fs_fault_init(&r->fs, hf_fs_system());
     r->fs.skips_sync = true; /* what is kept through a power cut is not asked here */
-    r->env = (struct hf_store_env){&r->fs.base, hf_clock_system(), hf_rand_system(), false, NULL};
+    r->env =
+        (struct hf_store_env){&r->fs.base, hf_clock_system(), hf_rand_system(), false, NULL, NULL};
     prepare(r);
     act(r);
 }
