@@ -422,7 +422,7 @@ static enum hf_code read_segment(struct hf_source *source, struct hf_buf *ret, s
 
 void mem_segment_apply(struct hf_slice segment, struct hf_buf *image)
 {
-    struct header h;
+    struct header h = {0};
     struct hf_err err;
 
     hf_must(header_decode(segment, &h, &err), &err);

@@ -74,13 +74,6 @@ MUTANTS = {
         "archiver/start.c",
         "const enum hf_code rc = spool_drop(p->spool, 1, UINT64_MAX, err);",
         "const enum hf_code rc = HF_OK;"),
-    "spool-unfinished-counts": (
-        "archiver/spool.c",
-        "if (end != name + NAME_DIGITS || strcmp(end, \".ltx\") != 0 || txid == 0)",
-        "if (strcmp(name, \"segment.tmp\") == 0) {\n"
-        "        HF_AUTO_FREE char *to = path_of(s, 2);\n\n"
-        "        return hf_fs_rename(s->fs, path, to, err);\n    }\n"
-        "    if (end != name + NAME_DIGITS || strcmp(end, \".ltx\") != 0 || txid == 0)"),
     "times-fall": (
         "archiver/start.c",
         "(local->txid > plan->txid || local->time_ms == plan->time_ms)",

@@ -183,7 +183,7 @@ static void stand_still(struct sim *s)
 
 /* ---- what goes wrong ------------------------------------------------------------------------ */
 
-static void set_weather(struct sim *s)
+void sim_set_weather(struct sim *s)
 {
     static const unsigned store[] = {0, 0, 20, 60,
                                      250}; /* of a thousand; three times that of puts */
@@ -345,10 +345,22 @@ void sim_operate(struct sim *s)
         unsigned weight;
         void (*run)(struct sim *s);
     } choices[] = {
-        {330, commit},       {20, resize},       {10, restart_log}, {4, replace_database},
-        {10, copy_database}, {280, wait},        {120, start},      {15, stop},
-        {25, crash},         {12, stand_still},  {25, set_weather}, {8, cut_line},
-        {10, set_clock},     {20, change_state}, {10, rot},         {6, damage},
+        {330, commit},
+        {20, resize},
+        {10, restart_log},
+        {4, replace_database},
+        {10, copy_database},
+        {280, wait},
+        {120, start},
+        {15, stop},
+        {25, crash},
+        {12, stand_still},
+        {25, sim_set_weather},
+        {8, cut_line},
+        {10, set_clock},
+        {20, change_state},
+        {10, rot},
+        {6, damage},
         {60, read_archive},
     };
     unsigned all = 0;

@@ -188,6 +188,8 @@ static void begin(struct sim *s, uint64_t seed, bool trace)
 void sim_run(struct sim *s, uint64_t seed, bool trace)
 {
     begin(s, seed, trace);
+    if (sim_chance(s, 500)) /* the archive may have to be begun in bad weather */
+        sim_set_weather(s);
     while (s->operations < SIM_OPERATIONS || s->faults < SIM_FAULTS || s->crashes == 0) {
         machines_reap(s);
         sim_operate(s);

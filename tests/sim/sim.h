@@ -158,6 +158,8 @@ bool sim_chance(struct sim *s, unsigned per_mille);
 typedef bool sim_enough_fn(void *ctx);
 void sim_pass(struct sim *s, int64_t us, sim_enough_fn *enough, void *ctx);
 
+/* How much the store and the disks fail from now on, as the seed chooses. */
+void sim_set_weather(struct sim *s);
 /* What the seed chooses to happen, one thing. */
 void sim_operate(struct sim *s);
 /* Without faults everything is archived, restores and is clean. */
