@@ -173,6 +173,7 @@ static void begin(struct sim *s, uint64_t seed, bool trace)
     s->pool = hf_pool_new(0);
     s->store = store_mem_new(&s->clock);
     s->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
+    hf_assert(s->dbs_count <= SIM_MACHINES);
     s->model = model_new(s);
     s->lines = lines_new();
     for (size_t i = 0; i < s->dbs_count; i++) {

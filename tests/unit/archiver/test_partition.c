@@ -497,7 +497,6 @@ static enum hf_code list_and_let_rival(struct hf_store *s, const char *prefix,
 static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
 {
     struct rig *r = *state;
-    struct partition *old = r->p;
     struct hf_store_ops ops;
 
     for (unsigned at = 1; at <= 40; at++) {
@@ -506,7 +505,8 @@ static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
         test_clock_move(&r->clock, 1000000);
         (void)partition_capture(r->p);
         assert_true(spool_first(r->p->spool) != 0);
-        old = r->p;
+        struct partition *old = r->p;
+
         between.rival = old;
         between.ops = r->mem->base.ops;
         between.left = at;
