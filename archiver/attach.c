@@ -197,6 +197,15 @@ static int64_t wait_detached(struct partition *p)
     return 0;
 }
 
+static int64_t stop_to_start(struct partition *p)
+{
+    const int64_t wait_ms = p->rival ? RETRY_MS_MIN : 0;
+
+    p->rival = false;
+    partition_stop(p, PHASE_START);
+    return wait_ms;
+}
+
 int64_t partition_attach(void *ctx)
 {
     struct partition *p = ctx;
@@ -214,8 +223,7 @@ int64_t partition_attach(void *ctx)
     case PHASE_START:
         return start(p);
     case PHASE_RESTART:
-        partition_stop(p, PHASE_START);
-        return p->distrust ? RETRY_MS_MIN : 0; /* the other one may still be at it, for a while */
+        return stop_to_start(p);
     case PHASE_ATTACH:
         return attach(p);
     case PHASE_DETACHED:

@@ -67,7 +67,7 @@ static int64_t renew(struct partition *p, const struct hf_err *err)
 {
     hf_log(HF_LOG_ERROR, "%s: %s; starting again from the archive", p->target.name, err->text);
     p->renewed = true;
-    p->distrust = true;
+    p->distrust = "it or the log is damaged";
     p->live->ops->detach(p->live);
     partition_set_phase(p, PHASE_RESTART);
     return HF_JOB_WHEN_WOKEN;

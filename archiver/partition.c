@@ -143,8 +143,10 @@ bool partition_obey(struct partition *p)
 
     if (request == REQUEST_NONE)
         return false;
-    if (request == REQUEST_RIVAL)
-        p->distrust = true;
+    if (request == REQUEST_RIVAL) {
+        p->distrust = "another archiver's segments are in its place";
+        p->rival = true;
+    }
     if (p->live != NULL)
         p->live->ops->detach(p->live);
     partition_snapshot_forget(p);

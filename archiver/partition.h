@@ -98,7 +98,8 @@ struct partition {
     bool renewed;            /* it was begun again because local state or the log was damaged */
     uint64_t sound_txid;     /* when a later one is archived, following goes well again */
     int64_t head_ms;         /* of the archive's last TXID, as start found it */
-    bool distrust;           /* another's segment stands where the local state has one of ours */
+    const char *distrust;    /* why the next start throws the local state away; NULL: it does not */
+    bool rival;              /* another archiver may still be at it: the next start waits a while */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
 

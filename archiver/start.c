@@ -284,8 +284,8 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
         rc = check_head(p, &same, err);
     if (rc != HF_OK)
         return rc;
-    if (p->distrust)
-        rc = throw_away(p, "another archiver's segments are in its place", err);
+    if (p->distrust != NULL)
+        rc = throw_away(p, p->distrust, err);
     else if (head == 0 && local_txid(p) > 0)
         rc = throw_away(p, "its first snapshot was never archived", err);
     else if (!same)
@@ -301,7 +301,7 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     }
     if (rc != HF_OK)
         return rc;
-    p->distrust = false;
+    p->distrust = NULL;
     rc = adopt_from_spool(p, err);
     if (rc != HF_DAMAGE && rc != HF_HOLE && rc != HF_NOT_FOUND)
         return rc; /* nothing that speaks against the spool */
