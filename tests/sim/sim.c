@@ -173,14 +173,13 @@ static void begin(struct sim *s, uint64_t seed, bool trace)
     s->pool = hf_pool_new(0);
     s->store = store_mem_new(&s->clock);
     s->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
-    hf_assert(s->dbs_count <= SIM_MACHINES);
     s->model = model_new(s);
     s->lines = lines_new();
     for (size_t i = 0; i < s->dbs_count; i++) {
-        static const char *const paths[SIM_MACHINES] = {"/data/app.db", "/data/copy.db"};
+        const char *path = i == 0 ? "/data/app.db" : "/data/copy.db";
         struct database *db = &s->dbs[i];
 
-        *db = (struct database){.mem = mem_db_new(paths[i], SIM_PAGE_BYTES), .path = paths[i]};
+        *db = (struct database){.mem = mem_db_new(path, SIM_PAGE_BYTES), .path = path};
         model_changed(s->model, db);
     }
     machines_new(s);
