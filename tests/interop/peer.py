@@ -9,6 +9,7 @@ Method: the program is built once by `go install` and kept (tools/go_program.py)
 """
 import functools
 import json
+import contextlib
 import os
 import subprocess
 import sys
@@ -143,13 +144,14 @@ class Case(lib.Case):
                 self.fail(f"{what}: page {at // page_bytes + 1} differs")
         self.assertEqual(len(found), len(expected), what)
 
-
     def contents(self):
         """Key → what would change if the object did; by whoever keeps it and not by holdfast."""
         found = {}
-        for folder, _, names in os.walk(self.store):
+        for folder, folders, names in os.walk(self.store):
+            folders[:] = [name for name in folders if not name.startswith(".")]  # no objects
             for path in (f"{folder}/{name}" for name in names):
-                found[os.path.relpath(path, self.store)] = os.stat(path).st_mtime_ns
+                with contextlib.suppress(FileNotFoundError):  # the peer's, renamed when whole
+                    found[os.path.relpath(path, self.store)] = os.stat(path).st_mtime_ns
         return found
 
     def last_txid(self):
