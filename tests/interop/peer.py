@@ -7,9 +7,9 @@ Method: the program is built once by `go install` and kept (tools/go_program.py)
         had the test fails, and says what was tried. Its version is pinned: what is proved is proved
         of that one.
 """
+import contextlib
 import functools
 import json
-import contextlib
 import os
 import subprocess
 import sys
