@@ -29,6 +29,7 @@ struct tool {
     uint64_t hindrances; /* before it began */
     uint64_t stored;     /* the archive's last TXID then */
     const char *what;
+    bool cut; /* the power failed meanwhile, of which the tool need not know */
 };
 
 static enum hf_code begin(struct tool *t, struct sim *s, struct machine *m, const char *what,
@@ -53,6 +54,7 @@ static void end(struct tool *t)
     struct sim *s = t->p.sim;
 
     t->p.machine->tools--;
+    t->cut = t->p.machine->cut;
     process_done(&t->p);
     if (s->depth == 0)
         machines_reap(s);
@@ -159,7 +161,7 @@ static void judge_restore(struct tool *t, const struct hf_target *target, enum h
             check_doubts(s, target, report);
         return;
     }
-    check_out(s, t->p.machine, from, to, rc != HF_UNCERTAIN || t->p.dead);
+    check_out(s, t->p.machine, from, to, rc != HF_UNCERTAIN || t->p.dead || t->cut);
     if (from > 0 && !after_all)
         judge_failure(t, rc, err);
 }
