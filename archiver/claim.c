@@ -92,18 +92,13 @@ static bool are_two_files(struct hf_fs *fs, const char *a, const char *b)
            (stat_a.inode != stat_b.inode || stat_a.device != stat_b.device);
 }
 
-enum hf_code partition_check_database(const struct partition *p, struct hf_err *err)
+enum hf_code partition_check_database(const struct partition *p, const struct hf_owner *owner,
+                                      struct hf_err *err)
 {
     HF_AUTO_BUF path = {0};
-    struct hf_owner owner;
-    const enum hf_code rc = hf_owner_read(&p->archive, &owner, err);
 
-    if (rc == HF_NOT_FOUND)
-        return HF_OK;
-    if (rc != HF_OK)
-        return rc;
-    if (owner.database[0] == '\0' || strcmp(owner.database, p->owner.database) == 0 ||
-        strcmp(owner.host, p->owner.host) != 0 || !hf_percent_unescape(owner.database, &path) ||
+    if (owner->database[0] == '\0' || strcmp(owner->database, p->owner.database) == 0 ||
+        strcmp(owner->host, p->owner.host) != 0 || !hf_percent_unescape(owner->database, &path) ||
         !are_two_files(p->env->fs, hf_buf_str(&path), p->target.db_path))
         return HF_OK;
     return hf_err_set(err, HF_USAGE,

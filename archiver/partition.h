@@ -206,9 +206,10 @@ enum hf_code partition_note_claiming(const struct partition *p, struct hf_err *e
 /* ... and now it was. */
 void partition_note_claimed(const struct partition *p);
 
-/* claim.c: nobody but this database is known to belong to the archive. HF_USAGE: its owner, on this
- * machine, archives another one that is still there. */
-enum hf_code partition_check_database(const struct partition *p, struct hf_err *err) HF_MUST_CHECK;
+/* claim.c: nobody but this database is known to belong to the archive of `owner`. HF_USAGE: it
+ * archives another one, on this machine, that is still there. */
+enum hf_code partition_check_database(const struct partition *p, const struct hf_owner *owner,
+                                      struct hf_err *err) HF_MUST_CHECK;
 
 /* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
  * head or what follows it in the spool. */

@@ -46,19 +46,14 @@ static enum hf_code refuse_empty(const struct partition *p, uint64_t txid, struc
         p->target.url, txid, p->state_dir);
 }
 
-/* The newest epoch that a segment was written under, where no owner object tells; else 0. If it
- * began at 1 again, an archiver from before could take the next owner's segments for its own past.
- */
+/* The newest epoch that a segment was written under, for where no owner object tells. If it began
+ * at 1 again, an archiver from before could take the next owner's segments for its own past. */
 static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_err *err)
 {
     HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-    struct hf_owner owner;
-    enum hf_code rc = hf_owner_read(&p->archive, &owner, err);
+    enum hf_code rc = hf_listing_head(&p->archive, 0, &head, err);
 
     *ret = 0;
-    if (rc != HF_NOT_FOUND)
-        return rc;
-    rc = hf_listing_head(&p->archive, 0, &head, err);
     for (size_t i = 0; rc == HF_OK && i < head.after.count; i++) {
         struct hf_seg_info info;
 
@@ -75,6 +70,7 @@ static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_e
 static enum hf_code claim(struct partition *p, struct hf_err *err)
 {
     char host[HF_HOST_MAX] = "";
+    struct hf_owner before;
     struct hf_owner me;
     uint64_t epoch = 0;
     enum hf_code rc;
@@ -82,8 +78,10 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
     (void)gethostname(host, sizeof(host) - 1);
     hf_owner_init(&p->owner, p->env->rand, host, (uint64_t)getpid());
     hf_owner_set_database(&p->owner, p->target.db_path);
-    rc = partition_check_database(p, err);
+    rc = hf_owner_read(&p->archive, &before, err);
     if (rc == HF_OK)
+        rc = partition_check_database(p, &before, err);
+    else if (rc == HF_NOT_FOUND)
         rc = newest_epoch(p, &epoch, err);
     if (rc == HF_OK)
         rc = partition_note_claiming(p, err);

@@ -153,12 +153,15 @@ static enum hf_code check_database(struct fixture *f, const char *host, const ch
     const struct hf_archiver_env env = {.fs = hf_fs_system()};
     HF_AUTO_FREE char *own = hf_strdup(path);
     struct partition p = {.env = &env, .archive = f->archive};
+    struct hf_owner owner = {0}; /* as before any claim */
+    const enum hf_code rc = hf_owner_read(&f->archive, &owner, &f->err);
 
+    assert_true(rc == HF_OK || rc == HF_NOT_FOUND);
     p.target.db_path = own;
     p.target.url = "mem:";
     hf_owner_init(&p.owner, &f->rand, host, 78);
     hf_owner_set_database(&p.owner, path);
-    return partition_check_database(&p, &f->err);
+    return partition_check_database(&p, &owner, &f->err);
 }
 
 static char *file(struct fixture *f, const char *name)
