@@ -116,6 +116,13 @@ static enum hf_code file_write_bulk(struct hf_file *f, uint64_t offset, struct h
     return file_write(f, offset, data, err);
 }
 
+/* Not posix_fallocate(), which writes where the file system cannot. */
+static void file_reserve(struct hf_file *f, uint64_t size_bytes)
+{
+    while (fallocate(sys_file(f)->fd, 0, 0, (off_t)size_bytes) < 0 && errno == EINTR)
+        ;
+}
+
 static enum hf_code file_sync(struct hf_file *f, struct hf_err *err)
 {
     if (fsync(sys_file(f)->fd) < 0)
@@ -213,6 +220,7 @@ static const struct hf_file_ops file_ops = {
     .read = file_read,
     .write = file_write,
     .write_bulk = file_write_bulk,
+    .reserve = file_reserve,
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,

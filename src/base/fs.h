@@ -69,6 +69,7 @@ struct hf_file_ops {
     /* Optional: where it is NULL, write() stands for it. */
     enum hf_code (*write_bulk)(struct hf_file *, uint64_t offset, struct hf_slice data,
                                struct hf_err *err);
+    void (*reserve)(struct hf_file *, uint64_t size_bytes); /* optional */
     enum hf_code (*sync)(struct hf_file *, struct hf_err *err);
     enum hf_code (*truncate)(struct hf_file *, uint64_t size_bytes, struct hf_err *err);
     enum hf_code (*set_mtime)(struct hf_file *, int64_t mtime_us, struct hf_err *err);
@@ -170,6 +171,17 @@ static inline enum hf_code HF_MUST_CHECK hf_file_write_bulk(struct hf_file *f, u
     hf_assert((uintptr_t)data.ptr % HF_BULK_ALIGN == 0 && offset % HF_BULK_ALIGN == 0 &&
               data.len % HF_BULK_ALIGN == 0);
     return (f->ops->write_bulk != NULL ? f->ops->write_bulk : f->ops->write)(f, offset, data, err);
+}
+/*
+ * The file is to grow to `size_bytes`: where the file system can, it has room for them now, in few
+ * pieces, and the file has this length, zeros where nothing was written. Writes then need not wait
+ * for one another to make it longer. Where it cannot, the file is as it was or longer, and what is
+ * written into it tells why.
+ */
+static inline void hf_file_reserve(struct hf_file *f, uint64_t size_bytes)
+{
+    if (f->ops->reserve != NULL)
+        f->ops->reserve(f, size_bytes);
 }
 /* What was written is durable. After a failure it may be lost even if a later sync succeeds. */
 static inline enum hf_code HF_MUST_CHECK hf_file_sync(struct hf_file *f, struct hf_err *err)

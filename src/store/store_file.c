@@ -34,7 +34,8 @@
 #include "store/store_file_priv.h"
 
 #define PART_BYTES_MAX 255               /* of a file name; Linux: NAME_MAX */
-#define BLOCK_BYTES    ((size_t)4 << 20) /* of an upload are written at a time */
+#define BLOCK_BYTES    ((size_t)4 << 20) /* of an upload are written at a time ... */
+#define RESERVE_BLOCKS 16                /* ... and room is asked for, for so many at once */
 
 struct file_upload {
     struct hf_upload base; /* first, so that the pointers convert */
@@ -42,7 +43,8 @@ struct file_upload {
     struct hf_tmp_object tmp;
     uint8_t *block; /* BLOCK_BYTES: what is not written yet ... */
     size_t block_len;
-    uint64_t len; /* ... and how much is */
+    uint64_t len;      /* ... and how much is */
+    uint64_t reserved; /* the file is that long; cut back to what was written in the end */
 };
 
 enum hf_code hf_store_file_key_check(const char *key, struct hf_err *err)
@@ -135,6 +137,10 @@ static enum hf_code file_put(struct hf_store *store, const char *key, struct hf_
  * before it is needed. */
 static enum hf_code write_block(struct file_upload *fu, struct hf_err *err)
 {
+    if (fu->len == fu->reserved) {
+        fu->reserved += RESERVE_BLOCKS * BLOCK_BYTES;
+        hf_file_reserve(fu->tmp.file, fu->reserved);
+    }
     const enum hf_code rc =
         hf_file_write_bulk(fu->tmp.file, fu->len, hf_slice(fu->block, BLOCK_BYTES), err);
 
@@ -169,9 +175,10 @@ static enum hf_code upload_write(struct hf_upload *u, struct hf_slice data, stru
 static enum hf_code upload_finish(struct hf_upload *u, struct hf_etag *ret_etag, struct hf_err *err)
 {
     struct file_upload *fu = (struct file_upload *)u;
-    const enum hf_code rc =
-        hf_file_write(fu->tmp.file, fu->len, hf_slice(fu->block, fu->block_len), err);
+    enum hf_code rc = hf_file_write(fu->tmp.file, fu->len, hf_slice(fu->block, fu->block_len), err);
 
+    if (rc == HF_OK && fu->reserved > 0)
+        rc = hf_file_truncate(fu->tmp.file, fu->len + fu->block_len, err);
     return rc != HF_OK ? rc : hf_tmp_object_publish(&fu->tmp, u->key, &fu->put, ret_etag, err);
 }
 

@@ -100,6 +100,11 @@ static enum hf_code file_write_bulk(struct hf_file *f, uint64_t offset, struct h
     return rc;
 }
 
+static void file_reserve(struct hf_file *f, uint64_t size_bytes)
+{
+    hf_file_reserve(fault_file(f)->inner, size_bytes);
+}
+
 static enum hf_code file_sync(struct hf_file *f, struct hf_err *err)
 {
     struct fault_file *ff = fault_file(f);
@@ -169,6 +174,7 @@ static const struct hf_file_ops file_ops = {
     .read = file_read,
     .write = file_write,
     .write_bulk = file_write_bulk,
+    .reserve = file_reserve,
     .sync = file_sync,
     .truncate = file_truncate,
     .set_mtime = file_set_mtime,

@@ -19,7 +19,8 @@
 #include "engine/sqlite/pagehash.h"
 #include "engine/sqlite/segment.h"
 
-#define CHECK_PAGES   256                                        /* entries looked at in one go */
+#define LZ4_GAIN_MAX  255 /* one byte of a block stands for as many, by the LZ4 block format */
+#define CHECK_PAGES   256 /* entries looked at in one go */
 #define RUN_PAGES_MAX (HF_LTX_RUN_BYTES / HF_LTX_PAGE_BYTES_MIN) /* the decoder hands on */
 
 struct work {
@@ -178,6 +179,18 @@ static void move_mark(struct apply *a, const struct hf_ltx_header *h, struct hf_
     a->mark = mark;
 }
 
+/*
+ * Room for the pages of a snapshot, before many threads write them. A header's word alone takes no
+ * more of the disk than the segment can expand to.
+ */
+static void make_room(const struct work *w, const struct hf_source *segment)
+{
+    const uint64_t bytes = (uint64_t)w->header.commit * w->header.page_bytes;
+
+    if (w->bulk && w->a->pages != NULL && bytes / LZ4_GAIN_MAX <= segment->size_bytes)
+        hf_file_reserve(w->a->pages, bytes);
+}
+
 /* The header; the pages are read later, by their own way. */
 static enum hf_code read_header(struct hf_source *segment, struct hf_ltx_header *ret,
                                 struct hf_err *err)
@@ -225,6 +238,7 @@ enum hf_code apply_segment(struct apply *a, struct hf_source *segment, struct hf
     };
 
     a->begun = true;
+    make_room(&w, segment);
     rc = hf_ltx_decode(segment, a->pool, visit, &w, &decoded, &post_sum, err);
     if (rc != HF_OK)
         return rc;

@@ -86,6 +86,26 @@ static void written_bytes_are_read_at_their_offset(void **state)
     assert_false(st.is_dir);
 }
 
+/* Room is zeros behind what is there; a file that is longer stays so. */
+static void reserved_room_is_zeros_and_cuts_nothing(void **state)
+{
+    struct test *t = *state;
+    HF_AUTO_FILE *f = open_file(t, "file", HF_OPEN_NEW);
+    uint8_t want[300] = "abc";
+    uint8_t got[301];
+    size_t len = 0;
+
+    hf_must(hf_file_write(f, 0, hf_slice_str("abc"), &t->err), &t->err);
+    hf_file_reserve(f, 300);
+    hf_file_reserve(f, 100);
+    hf_must(hf_file_read(f, 0, got, sizeof(got), &len, &t->err), &t->err);
+    assert_int_equal(len, 300);
+    assert_memory_equal(got, want, 300);
+    hf_file_reserve(f, UINT64_C(1) << 60); /* nobody has it: the file may be longer, and works */
+    hf_must(hf_file_truncate(f, 3, &t->err), &t->err);
+    assert_contents(t, "file", "abc");
+}
+
 #define BULK_BYTES (64 * 1024)
 
 /* Bulk and plain writes in turn, over one another and behind the end, also when the file has no
@@ -414,6 +434,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(written_bytes_are_read_at_their_offset),
+        TEST(reserved_room_is_zeros_and_cuts_nothing),
         TEST(bulk_and_plain_writes_make_one_file),
         TEST(bulk_writes_of_many_threads_all_arrive),
         TEST(ways_to_open_differ_as_named),
