@@ -152,9 +152,6 @@ static enum hf_code judge(struct hf_s3v2_call *c, struct hf_err *err)
     case S3StatusFailedToConnect:
         return hf_err_set(err, HF_TRANSIENT, "no connection to %s (libs3: %s)",
                           c->store->endpoint.host, name);
-    case S3StatusServerFailedVerification:
-        return hf_err_set(err, HF_USAGE, "the certificate of %s is not trusted by this system",
-                          c->store->endpoint.host);
     case S3StatusConnectionFailed:
     case S3StatusInternalError:
         return hf_err_set(err, c->body != NULL ? HF_UNCERTAIN : HF_TRANSIENT,

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "store/s3v2_priv.h"
 
 static void send_delete(struct hf_s3v2_call *c, void *ctx)
@@ -88,6 +89,12 @@ enum hf_code hf_store_s3v2_new(const struct hf_url *url, const struct hf_store_e
         store_free(&s->base);
         return rc;
     }
+    if (s->endpoint.https)
+        hf_log(HF_LOG_WARN,
+               "%s: libs3 does not check the server's certificate: whoever stands between can read "
+               "what is archived, and answer in the server's place. Use s3:// where the store knows "
+               "signature version 4, or a tunnel that you trust",
+               s->base.url);
     *ret = &s->base;
     return HF_OK;
 }
