@@ -47,10 +47,11 @@ def environment(extra=None):
 
 
 class Store:
-    """Where archives go: a URL, and the environment in which it can be reached."""
+    """Where archives go: a URL, and the environment in which it can be reached, by us and others."""
 
-    def __init__(self, url, env, server_pid=None):
+    def __init__(self, url, env, server_pid=None, certificate=None):
         self.url, self.env, self.server_pid = url, env, server_pid
+        self.our_env = {**env, "AWS_CA_BUNDLE": certificate} if certificate else env
 
 
 @contextlib.contextmanager
@@ -76,10 +77,10 @@ def child_of(pid, name):
 
 
 @contextlib.contextmanager
-def s3_store(folder):
+def s3_store(folder, tls=False):
     """A server of our own with an empty bucket, whose data lies in `folder` and goes with it."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_TEST_S3")}
-    env.update(HOLDFAST_TEST_S3_BY="binary", TMPDIR=folder)
+    env.update(HOLDFAST_TEST_S3_BY="binary", HOLDFAST_TEST_S3_TLS=str(int(tls)), TMPDIR=folder)
     os.makedirs(folder, exist_ok=True)
     with subprocess.Popen([WITH_MINIO, sys.executable, "-c", TELL_AND_WAIT], env=env, text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -90,14 +91,19 @@ def s3_store(folder):
             env = json.loads(line)
             url = (f"s3://{env['HOLDFAST_TEST_S3_BUCKET']}/{PREFIX}"
                    f"?endpoint={env['HOLDFAST_TEST_S3']}&region={env['AWS_REGION']}")
-            yield Store(url, environment(env), child_of(server.pid, "minio"))
+            yield Store(url, environment(env), child_of(server.pid, "minio"),
+                        env["SSL_CERT_FILE"] if tls else None)
         finally:
             server.stdin.close()
             server.wait()
     remove(folder)
 
 
-STORES = {"file": file_store, "s3": s3_store}
+def s3_tls_store(folder):
+    return s3_store(folder, tls=True)
+
+
+STORES = {"file": file_store, "s3": s3_store, "s3+tls": s3_tls_store}
 
 
 def remove(*paths):
