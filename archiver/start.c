@@ -205,13 +205,9 @@ static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_er
 static enum hf_code check_time(struct partition *p, struct hf_source *source, int64_t least_ms,
                                struct hf_err *err)
 {
-    const struct hf_segment_codec *codec = p->target.engine->codec;
-    HF_AUTO_BUF header = {0};
     struct hf_seg_info info;
-    enum hf_code rc = source->read(source, 0, codec->header_bytes, &header, err);
+    const enum hf_code rc = hf_source_read_info(source, p->target.engine->codec, &info, err);
 
-    if (rc == HF_OK)
-        rc = codec->info(hf_buf_slice(&header), &info, err);
     if (rc == HF_OK && info.time_ms < least_ms)
         return hf_err_set(err, HF_DAMAGE, "%s is dated before the TXID that it follows",
                           source->name);

@@ -15,6 +15,7 @@
 
 #include "archive/catchups.h"
 #include "archive/plan.h"
+#include "archive/source.h"
 #include "archiver/partition.h"
 #include "base/log.h"
 
@@ -97,15 +98,12 @@ static enum hf_code open_sending(struct partition *p, uint64_t txid, struct send
     const struct hf_segment segment = {.level = 0, .min_txid = txid, .max_txid = txid};
     const struct hf_engine *e = p->target.engine;
     struct hf_source *source = &ret->source.base;
-    HF_AUTO_BUF header = {0};
     enum hf_code rc = spool_source_open(p->spool, txid, &ret->source, err);
 
     if (rc == HF_OK)
         rc = e->segment_check(source, p->env->pool, err);
     if (rc == HF_OK)
-        rc = source->read(source, 0, e->codec->header_bytes, &header, err);
-    if (rc == HF_OK)
-        rc = e->codec->info(hf_buf_slice(&header), &ret->info, err);
+        rc = hf_source_read_info(source, e->codec, &ret->info, err);
     if (rc == HF_DAMAGE || rc == HF_NOT_FOUND)
         return hf_err_recode(err, HF_CONFLICT, "the spool of %s is damaged", p->state_dir);
     hf_archive_segment_key(&p->archive, &segment, ret->key);

@@ -8,17 +8,11 @@
 static enum hf_code meet(struct hf_chain *c, struct hf_source *source,
                          const struct hf_segment_ref *ref, struct hf_err *err)
 {
-    const struct hf_segment_codec *codec = c->engine->codec;
-    HF_AUTO_BUF header = {0};
     struct hf_seg_info info;
-    enum hf_code rc;
+    const enum hf_code rc = hf_source_read_info(source, c->engine->codec, &info, err);
 
-    rc = source->read(source, 0, codec->header_bytes, &header, err);
     if (rc != HF_OK)
         return rc;
-    rc = codec->info(hf_buf_slice(&header), &info, err);
-    if (rc != HF_OK)
-        return hf_err_wrap(err, "%s", source->name);
     if (info.min_txid == ref->min_txid && info.max_txid == ref->max_txid)
         return c->met != NULL ? c->met(c->met_ctx, &info, err) : HF_OK;
     c->names_lie = true;

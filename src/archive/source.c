@@ -75,6 +75,18 @@ void hf_segment_source_done(struct hf_segment_source *s)
     *s = (struct hf_segment_source){0};
 }
 
+enum hf_code hf_source_read_info(struct hf_source *segment, const struct hf_segment_codec *codec,
+                                 struct hf_seg_info *ret, struct hf_err *err)
+{
+    HF_AUTO_BUF header = {0};
+    enum hf_code rc = segment->read(segment, 0, codec->header_bytes, &header, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = codec->info(hf_buf_slice(&header), ret, err);
+    return rc == HF_OK ? HF_OK : hf_err_wrap(err, "%s", segment->name);
+}
+
 enum hf_code hf_segment_read_info(const struct hf_archive *a, const struct hf_segment_codec *codec,
                                   const struct hf_segment *segment, struct hf_seg_info *ret,
                                   struct hf_err *err)

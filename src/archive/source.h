@@ -41,6 +41,10 @@ void hf_segment_source_init(struct hf_segment_source *s, const struct hf_archive
                             const struct hf_segment_ref *ref);
 void hf_segment_source_done(struct hf_segment_source *s);
 
+/* What the header of a segment says, wherever it is read from. HF_DAMAGE: it is no segment. */
+enum hf_code hf_source_read_info(struct hf_source *segment, const struct hf_segment_codec *codec,
+                                 struct hf_seg_info *ret, struct hf_err *err) HF_MUST_CHECK;
+
 /*
  * `*ret` is what the segment's header says, and agrees with its key. One request, for the header.
  * HF_HOLE    the object was listed and is gone.
