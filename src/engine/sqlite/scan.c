@@ -17,12 +17,14 @@
  * 2. Pages are taken for free by proved bytes only: page 1 and the trunk pages have to be the
  *    replica's. Where one is not, what it would lead to is not free.
  * 3. A device that fails is asked for each page alone, so a bad sector costs only its own pages.
+ * 4. A chunk is read while the one before it is compared, but never while the database is not held.
  */
 #include "engine/sqlite/scan.h"
 
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/pool.h"
 #include "engine/sqlite/companions.h"
 #include "engine/sqlite/conn.h"
 #include "engine/sqlite/follow.h"
@@ -39,6 +41,18 @@
 #define LOOK_AGAIN_MS   30
 #define GIVE_WAY_US     50000 /* after this a slice looks whether a checkpoint waits for it */
 
+/* Pages of the file that lie in one piece. */
+struct chunk {
+    struct scan *scan;
+    struct hf_group *group; /* of the task that reads it */
+    uint8_t *bytes;         /* aligned */
+    uint32_t first;
+    uint32_t count;
+    size_t at; /* of the first page in `bytes` */
+    size_t got;
+    bool readable;
+};
+
 struct scan {
     struct hf_scan base; /* first, so that the pointers convert */
     struct hf_scan_options o;
@@ -49,7 +63,8 @@ struct scan {
     struct wal_file wal;
     struct hf_page_hasher *hasher;
     uint32_t page_bytes;
-    uint8_t *chunk; /* aligned */
+    struct hf_pool *pool; /* one thread, which reads ahead */
+    struct chunk chunks[2];
     uint32_t chunk_bytes;
     uint8_t *block; /* aligned: the blocks of one page */
     size_t block_bytes;
@@ -187,6 +202,43 @@ static enum hf_code read_file_page(struct scan *s, uint32_t pgno, const uint8_t 
     if (rc == HF_OK)
         *ret = page_in(s, s->block, got, at);
     return rc;
+}
+
+static enum hf_code read_chunk(void *ctx, struct hf_err *err)
+{
+    struct chunk *k = ctx;
+    struct scan *s = k->scan;
+    const uint64_t offset = (uint64_t)(k->first - 1) * s->page_bytes;
+    struct hf_err unread;
+
+    (void)err;
+    k->readable =
+        rawfile_read(&s->raw, offset - k->at, k->bytes, s->chunk_bytes, &k->got, &unread) == HF_OK;
+    return HF_OK;
+}
+
+/* Begin to read the pages from `first` on, if the database has any. */
+static void chunk_ask(struct chunk *k, uint32_t first)
+{
+    const struct scan *s = k->scan;
+
+    if (first > s->at.commit)
+        return;
+    k->first = first;
+    k->at = (uint64_t)(first - 1) * s->page_bytes % RAWFILE_ALIGN;
+    const uint32_t left = s->at.commit - first + 1;
+    const uint32_t fit = (uint32_t)((s->chunk_bytes - k->at) / s->page_bytes);
+
+    k->count = left < fit ? left : fit;
+    hf_group_run(k->group, read_chunk, k);
+}
+
+/* It is read, or was never asked for. */
+static void chunk_wait(struct chunk *k)
+{
+    struct hf_err ignored;
+
+    (void)!hf_group_wait(k->group, &ignored);
 }
 
 /* ---- comparing ---- */
@@ -356,29 +408,20 @@ static enum hf_code compare_page(struct comparison *c, uint32_t pgno, const uint
     return c->suspects_count == SUSPECTS_MAX ? settle(c, err) : HF_OK;
 }
 
-/* Compare the pages that one chunk holds, whether or not it can be read; `*next` moves behind. */
-static enum hf_code compare_chunk(struct comparison *c, uint32_t *next, struct hf_err *err)
+/* Compare the pages of a chunk, whether or not it can be read. */
+static enum hf_code compare_chunk(struct comparison *c, const struct chunk *k, struct hf_err *err)
 {
     struct scan *s = c->scan;
     struct digest_entry want[CHUNK_BYTES_MAX / HF_LTX_PAGE_BYTES_MIN];
-    const uint64_t offset = (uint64_t)(*next - 1) * s->page_bytes;
-    const size_t at = offset % RAWFILE_ALIGN;
-    const uint32_t left = s->at.commit - *next + 1;
-    const uint32_t fit = (uint32_t)((s->chunk_bytes - at) / s->page_bytes);
-    const uint32_t n = left < fit ? left : fit;
-    struct hf_err unread;
-    size_t got = 0;
-    const bool readable =
-        rawfile_read(&s->raw, offset - at, s->chunk, s->chunk_bytes, &got, &unread) == HF_OK;
-    enum hf_code rc = replica_entries(c->replica, *next, n, want, err);
+    enum hf_code rc = replica_entries(c->replica, k->first, k->count, want, err);
 
-    c->counts->bytes_read += (uint64_t)n * s->page_bytes;
-    for (uint32_t i = 0; rc == HF_OK && i < n; i++)
-        rc = compare_page(c, *next + i,
-                          readable ? page_in(s, s->chunk, got, at + (size_t)i * s->page_bytes)
-                                   : NULL,
+    c->counts->bytes_read += (uint64_t)k->count * s->page_bytes;
+    for (uint32_t i = 0; rc == HF_OK && i < k->count; i++) {
+        const size_t at = k->at + (size_t)i * s->page_bytes;
+
+        rc = compare_page(c, k->first + i, k->readable ? page_in(s, k->bytes, k->got, at) : NULL,
                           &want[i], err);
-    *next += n;
+    }
     return rc;
 }
 
@@ -474,25 +517,47 @@ static bool is_waited_for(const struct scan *s, int64_t *look_us)
     return companions_checkpointer_waits(&s->files);
 }
 
-static enum hf_code compare_pages(struct comparison *c, int64_t ms_max, uint32_t *next,
-                                  struct hf_err *err)
+/* Compare chunk after chunk, until the time is over or somebody waits. */
+static enum hf_code compare_chunks(struct comparison *c, int64_t ms_max, uint32_t *next,
+                                   struct hf_err *err)
 {
     struct scan *s = c->scan;
     const int64_t started_us = hf_mono_us(s->o.clock);
     int64_t look_us = started_us;
     const uint64_t bytes_before = c->counts->bytes_read;
+    struct chunk *k = &s->chunks[0];
+    struct chunk *ahead = &s->chunks[1];
     enum hf_code rc = HF_OK;
 
+    chunk_ask(k, *next);
     while (rc == HF_OK && *next <= s->at.commit) {
         if (s->o.stop != NULL && *s->o.stop)
             return hf_err_set(err, HF_CANCELED, "stopped");
         if (hf_mono_us(s->o.clock) - started_us >= ms_max * 1000)
             break;
-        rc = compare_chunk(c, next, err);
+        chunk_wait(k);
+        chunk_ask(ahead, k->first + k->count);
+        rc = compare_chunk(c, k, err);
+        *next = k->first + k->count;
+        struct chunk *done = k;
+
+        k = ahead;
+        ahead = done;
         keep_rate(s, started_us, c->counts->bytes_read - bytes_before);
         if (is_waited_for(s, &look_us))
             break;
     }
+    return rc;
+}
+
+static enum hf_code compare_pages(struct comparison *c, int64_t ms_max, uint32_t *next,
+                                  struct hf_err *err)
+{
+    struct scan *s = c->scan;
+    enum hf_code rc = compare_chunks(c, ms_max, next, err);
+
+    chunk_wait(&s->chunks[0]);
+    chunk_wait(&s->chunks[1]);
     if (rc == HF_OK)
         rc = settle(c, err);
     if (rc == HF_OK && *next > s->at.commit)
@@ -545,7 +610,11 @@ static void scan_free(struct hf_scan *base)
     rawfile_close(&s->raw); /* after the connection: see scan.h */
     wal_file_close(&s->wal);
     hf_page_hasher_free(s->hasher);
-    hf_free(s->chunk);
+    for (size_t i = 0; i < HF_ARRAY_LEN(s->chunks); i++) {
+        hf_group_free(s->chunks[i].group);
+        hf_free(s->chunks[i].bytes);
+    }
+    hf_pool_free(s->pool);
     hf_free(s->block);
     hf_free(s->page);
     hf_free(s->db_path);
@@ -584,7 +653,13 @@ enum hf_code sqlite_scan_open(const struct hf_scan_options *o, struct hf_scan **
     s->wal_path = hf_strfmt("%s-wal", o->db_path);
     s->hasher = hf_page_hasher_new(o->seed);
     s->chunk_bytes = choose_chunk(o->bytes_per_s_max);
-    s->chunk = hf_memalign(RAWFILE_ALIGN, s->chunk_bytes);
+    s->pool = hf_pool_new(1);
+    for (size_t i = 0; i < HF_ARRAY_LEN(s->chunks); i++)
+        s->chunks[i] = (struct chunk){
+            .scan = s,
+            .group = hf_group_new(s->pool),
+            .bytes = hf_memalign(RAWFILE_ALIGN, s->chunk_bytes),
+        };
     enum hf_code rc = rawfile_open(o->db_path, &s->raw, err);
 
     if (rc == HF_OK)
