@@ -47,7 +47,7 @@ def environment(extra=None):
 
 
 class Store:
-    """Where archives go: a URL, and the environment in which it can be reached, by us and others."""
+    """Where archives go: a URL, and the environment in which it is reached, by us and others."""
 
     def __init__(self, url, env, server_pid=None, certificate=None):
         self.url, self.env, self.server_pid = url, env, server_pid

@@ -90,11 +90,12 @@ enum hf_code hf_store_s3v2_new(const struct hf_url *url, const struct hf_store_e
         return rc;
     }
     if (s->endpoint.https)
-        hf_log(HF_LOG_WARN,
-               "%s: libs3 does not check the server's certificate: whoever stands between can read "
-               "what is archived, and answer in the server's place. Use s3:// where the store knows "
-               "signature version 4, or a tunnel that you trust",
-               s->base.url);
+        hf_log(
+            HF_LOG_WARN,
+            "%s: libs3 does not check the server's certificate: whoever stands between can read "
+            "what is archived, and answer in the server's place. Use s3:// where the store knows "
+            "signature version 4, or a tunnel that you trust",
+            s->base.url);
     *ret = &s->base;
     return HF_OK;
 }
