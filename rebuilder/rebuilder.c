@@ -81,22 +81,27 @@ static enum hf_code judge_end(const struct hf_rebuild_options *o, const struct h
                       expected, plan->segments[plan->segments_count - 1].key);
 }
 
+static struct hf_chain chain_of(const struct hf_rebuild_options *o, struct hf_meter *meter)
+{
+    return (struct hf_chain){
+        .engine = o->engine,
+        .archive = o->archive,
+        .pool = o->pool,
+        .meter = meter,
+        .stop = o->stop,
+    };
+}
+
 static enum hf_code run(const struct hf_rebuild_options *o, const struct hf_plan *plan,
                         const struct route *route, struct hf_replica *r,
                         struct hf_rebuild_report *report, struct hf_err *err)
 {
     HF_CLEANUP(hf_meter_done) struct hf_meter meter;
-    struct hf_chain chain = {
-        .engine = o->engine,
-        .archive = o->archive,
-        .pool = o->pool,
-        .meter = &meter,
-        .stop = o->stop,
-        .met = o->met,
-        .met_ctx = o->met_ctx,
-    };
+    struct hf_chain chain = chain_of(o, &meter);
     enum hf_code rc;
 
+    chain.met = o->met;
+    chain.met_ctx = o->met_ctx;
     hf_meter_init(&meter, o->progress, route->bytes);
     rc = hf_chain_apply(&chain, r, route->refs, route->count, NULL, NULL, err);
     report->segments_read += chain.applied;
@@ -198,7 +203,8 @@ static enum hf_code advance(const struct hf_rebuild_options *o, const struct hf_
     bool found = false;
     enum hf_code rc;
 
-    if (o->pages_path != NULL)
+    /* A time was found by headers of the whole plan, so all of that must be read. */
+    if (o->pages_path != NULL || o->target.kind == HF_TARGET_TIME)
         return HF_OK;
     rc = open_kept(o, &r, err);
     if (rc != HF_OK)
@@ -232,6 +238,28 @@ static void tell_way_out(uint64_t txid, struct hf_err *err)
                          "%s; TXID %" PRIu64
                          " can still be asked for by number, and `holdfast verify` tells what else",
                          why.text, txid);
+}
+
+/* By time: a header that is damaged would make another TXID look like the wanted one. */
+static enum hf_code check_bounds(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                                 struct hf_rebuild_report *report, struct hf_err *err)
+{
+    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
+    struct hf_chain chain = chain_of(o, &meter);
+    enum hf_code rc = HF_OK;
+
+    hf_meter_init(&meter, NULL, 0);
+    for (size_t i = 0; rc == HF_OK && i < plan->bounds_count; i++)
+        rc = hf_chain_check_alone(&chain, &plan->bounds[i], err);
+    report->bytes_read += hf_meter_bytes(&meter);
+    if (rc != HF_DAMAGE)
+        return rc;
+    const struct hf_err why = *err;
+
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s; so its time is not known, nor which TXID is the last at or before the "
+                      "wanted one; TXID %" PRIu64 " can still be asked for by number",
+                      why.text, plan->txid);
 }
 
 static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct hf_plan *plan,
@@ -270,7 +298,9 @@ static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replic
         rc = o->judge(o->judge_ctx, plan, err);
     if (rc != HF_OK)
         return rc;
-    rc = advance(o, plan, &r, report, err);
+    rc = check_bounds(o, plan, report, err);
+    if (rc == HF_OK)
+        rc = advance(o, plan, &r, report, err);
     if (rc == HF_OK && r == NULL)
         rc = make_anew(o, plan, &r, report, err);
     *ret_gone = rc == HF_HOLE;

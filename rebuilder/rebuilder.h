@@ -22,7 +22,8 @@ struct hf_rebuild_options {
     struct hf_pool *pool;
     struct hf_target target;
     const char *digest_path; /* a finished replica found there is advanced by new segments only, as
-                                far as it lies on the way to the target; else it is made anew */
+                                far as it lies on the way to the target, which is no time; else it
+                                is made anew */
     const char *pages_path;  /* database file to make, or NULL for a digest only */
     mode_t mode;             /* of pages_path */
     struct hf_replica *
@@ -55,7 +56,8 @@ struct hf_rebuild_report {
  * caller frees it. Codes as hf_plan_new(), and
  * HF_USAGE     the archive is of another engine.
  * HF_CONFLICT  pages_path exists; it is left as it is.
- * HF_DAMAGE    a segment is damaged or does not follow on the one before it; the message names it.
+ * HF_DAMAGE    a segment is damaged or does not follow on the one before it, or it is one of those
+ *              that the wanted time lies between; the message names it.
  * HF_CANCELED  stopped.
  * After any failure pages_path, if it was made, is not to be used; the caller unlinks it. What was
  * kept at digest_path is only a shortcut: if it does not lead to the archive's root (it is another

@@ -388,6 +388,8 @@ static enum hf_code plan_time(struct planner *p, const struct hf_target *target,
             return rc;
     }
     rc = plan_found(p, &f, snapshot, plan, err);
+    if (rc == HF_OK)
+        planner_set_bounds(p, &f, plan);
     return rc != HF_OK ? rc : planner_find_doubts(p, target->time_ms, &f, plan, err);
 }
 
@@ -445,6 +447,8 @@ void hf_plan_free(struct hf_plan *p)
         return;
     for (size_t i = 0; i < p->segments_count; i++)
         hf_segment_ref_done(&p->segments[i]);
+    for (size_t i = 0; i < p->bounds_count; i++)
+        hf_segment_ref_done(&p->bounds[i]);
     hf_free(p->segments);
     hf_free(p);
 }

@@ -21,6 +21,8 @@ struct hf_set_back {
     int64_t time_ms;
 };
 
+#define HF_PLAN_BOUNDS_MAX 2 /* one on each side of a time */
+
 enum hf_target_kind {
     HF_TARGET_LATEST,
     HF_TARGET_TXID, /* exactly txid */
@@ -49,6 +51,10 @@ struct hf_plan {
     /* TIME only: what makes it doubtful that the plan leads to the state of the wanted time. */
     struct hf_gap gap;           /* the wanted time lies inside, without its ends */
     struct hf_set_back set_back; /* what comes next was perhaps made before the wanted time */
+    /* TIME only: the segments, not in the chain, whose headers alone say that the wanted time lies
+     * between them. Nothing but FileChecksum vouches for that, so the caller checks them whole. */
+    struct hf_segment_ref bounds[HF_PLAN_BOUNDS_MAX];
+    size_t bounds_count;
 };
 
 /*

@@ -24,9 +24,11 @@ struct planner {
 
 /* The outcome of a search by time. */
 struct found_time {
-    uint64_t txid;      /* the last segment end at or before the time; 0: none */
-    int64_t time_ms;    /* its time */
-    uint64_t next_txid; /* the first segment end after the time; UINT64_MAX: none */
+    uint64_t txid;             /* the last segment end at or before the time; 0: none */
+    int64_t time_ms;           /* its time */
+    uint64_t next_txid;        /* the first segment end after the time; UINT64_MAX: none */
+    struct hf_segment segment; /* whose header says so of txid; none if that is 0 */
+    struct hf_segment next;    /* and of next_txid */
 };
 
 /*
@@ -42,6 +44,9 @@ enum hf_code planner_header(struct planner *p, const struct hf_segment *segment,
  */
 enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_time *ret,
                                struct hf_err *err) HF_MUST_CHECK;
+
+/* `bounds` of the plan, whose chain is made, are those that `f` was found by. */
+void planner_set_bounds(const struct planner *p, const struct found_time *f, struct hf_plan *plan);
 
 /*
  * `gap` and `set_back` of the plan are set if the segments behind `time_ms`, which `f` was found

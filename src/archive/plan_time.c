@@ -109,9 +109,11 @@ static enum hf_code bisect(struct planner *p, const struct hf_seg_list *ends, in
             low = at + 1;
             f->txid = info.max_txid;
             f->time_ms = info.time_ms;
+            f->segment = ends->items[at];
         } else {
             high = at;
             f->next_txid = info.max_txid;
+            f->next = ends->items[at];
         }
     }
     return HF_OK;
@@ -138,6 +140,32 @@ enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_
     hf_assert(f.txid <= f.next_txid);
     *ret = f;
     return HF_OK;
+}
+
+static void add_bound(const struct planner *p, const struct hf_segment *segment,
+                      struct hf_plan *plan)
+{
+    for (size_t i = 0; i < plan->segments_count; i++) {
+        const struct hf_segment_ref *r = &plan->segments[i];
+
+        if (r->level == segment->level && r->min_txid == segment->min_txid &&
+            r->max_txid == segment->max_txid)
+            return;
+    }
+    hf_assert(plan->bounds_count < HF_PLAN_BOUNDS_MAX);
+    hf_segment_ref_init(&plan->bounds[plan->bounds_count++], p->archive, segment);
+}
+
+/*
+ * Proving these two is enough: times are monotone and no end is between theirs, so whatever other
+ * headers said on the way here, no other TXID is the last at or before the wanted time.
+ */
+void planner_set_bounds(const struct planner *p, const struct found_time *f, struct hf_plan *plan)
+{
+    if (f->txid != 0)
+        add_bound(p, &f->segment, plan);
+    if (f->next_txid != UINT64_MAX)
+        add_bound(p, &f->next, plan);
 }
 
 /* The finest known segment, no snapshot, that ends with `txid`; NULL if none does. */

@@ -325,6 +325,65 @@ static void damage_anywhere_names_the_object(void **state)
     fixture_done(&f);
 }
 
+/* Rebuild to each TXID by its time: the model's, or an error that names the damaged object.
+ * Returns how often it was an error. */
+static unsigned rebuild_by_times(struct fixture *f, uint64_t txids, const char *damaged)
+{
+    unsigned refused = 0;
+
+    for (uint64_t t = 1; t <= txids; t++) {
+        const struct hf_target target = {.kind = HF_TARGET_TIME,
+                                         .time_ms = maker_time_ms(t) + 999,
+                                         .now_ms = maker_time_ms(1000)};
+        const enum hf_code rc = rebuild(f, target);
+
+        if (rc == HF_OK) {
+            assert_at(f, t);
+            continue;
+        }
+        refused++;
+        if (rc == HF_USAGE) { /* the first snapshot says that it is later than the wanted time */
+            assert_non_null(strstr(f->err.text, "before the first restorable moment"));
+            continue;
+        }
+        assert_int_equal(rc, HF_DAMAGE);
+        assert_non_null(strstr(f->err.text, damaged));
+    }
+    return refused;
+}
+
+static void a_damaged_time_leads_to_no_other_database(void **state)
+{
+    static const struct {
+        unsigned level;
+        uint64_t min_txid;
+        uint64_t max_txid;
+    } objects[] = {{9, 1, 1},   {0, 2, 2}, {0, 5, 5}, {0, 7, 7}, {0, 9, 9},
+                   {0, 12, 12}, {1, 2, 4}, {1, 5, 8}, {9, 1, 6}, {2, 7, 10}};
+    static const uint8_t masks[] = {0x02, 0x01}; /* later, earlier: by decades */
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, MAKER_OURS, 0);
+    for (int k = 0; k < 12; k++)
+        maker_commit_random(&f.m, 40);
+    maker_put_all(&f.m);
+    for (size_t i = 6; i < HF_ARRAY_LEN(objects); i++)
+        maker_put(&f.m, objects[i].level, objects[i].min_txid, objects[i].max_txid);
+    assert_int_equal(rebuild_by_times(&f, 12, ""), 0);
+    for (size_t i = 0; i < HF_ARRAY_LEN(objects); i++) {
+        for (size_t m = 0; m < HF_ARRAY_LEN(masks); m++) {
+            char key[HF_KEY_MAX + 1];
+
+            maker_key(&f.m, objects[i].level, objects[i].min_txid, objects[i].max_txid, key);
+            store_fault_corrupt(f.fault, key, 34, masks[m]);
+            assert_true(rebuild_by_times(&f, 12, key) > 0);
+            store_fault_corrupt(f.fault, NULL, 0, 0);
+        }
+    }
+    fixture_done(&f);
+}
+
 static void a_key_that_lies_is_damage(void **state)
 {
     struct fixture f;
@@ -647,6 +706,7 @@ int main(void)
         cmocka_unit_test(what_was_kept_of_another_archive_is_given_up),
         cmocka_unit_test(what_was_kept_without_roots_is_not_used),
         cmocka_unit_test(damage_anywhere_names_the_object),
+        cmocka_unit_test(a_damaged_time_leads_to_no_other_database),
         cmocka_unit_test(a_key_that_lies_is_damage),
         cmocka_unit_test(a_hole_is_no_older_database),
         cmocka_unit_test(a_vanished_segment_is_planned_around_once),
