@@ -27,6 +27,7 @@
 #include "archive/spans.h"
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "rebuilder/chain.h"
 
 #define EXCLUDED_MAX   100  /* objects; each costs the way from a snapshot again */
@@ -47,6 +48,7 @@ struct end {
     uint64_t txid;
     size_t item; /* the object that was proved to lead there first; NONE: not yet */
     struct hf_root root;
+    int64_t time_ms;
 };
 
 /* The objects of a level, in list order, and where a pass stands in them. */
@@ -74,7 +76,8 @@ struct verify {
     char *digest_path;
     size_t *path; /* items that the pass applies, in order */
     size_t path_count;
-    size_t path_at; /* the first of the batch that is being applied */
+    size_t path_at;  /* the first of the batch that is being applied */
+    int64_t time_ms; /* of the state that the pass has reached */
 };
 
 static bool is_snapshot(const struct hf_segment *s)
@@ -320,6 +323,30 @@ static struct end *end_of(struct verify *v, uint64_t txid)
     return e;
 }
 
+/* The object led to `s`, and is sound; but restores to a time go by its time. Others than us date
+ * snapshots later than what they end with. */
+static void judge_time(struct verify *v, size_t i, const struct end *e, const struct hf_state *s)
+{
+    const int64_t before_ms = v->time_ms;
+    char expected[HF_TIME_TEXT_MAX];
+    char found[HF_TIME_TEXT_MAX];
+    char key[HF_KEY_MAX + 1];
+    const bool falls = s->time_ms < before_ms;
+
+    v->time_ms = s->time_ms;
+    if (!s->has_root || v->marks[i] != UNPROVED || (!falls && s->time_ms == e->time_ms))
+        return;
+    hf_time_text(falls ? before_ms : e->time_ms, expected);
+    hf_time_text(s->time_ms, found);
+    HF_AUTO_FREE char *text = hf_strfmt(
+        "its time is %s, expected %s%s, as others say: a restore to a time around these "
+        "may lead to another TXID than it should; by TXID all is as it was",
+        found, expected, falls ? " or later" : "");
+
+    hf_archive_segment_key(v->o->archive, item(v, i), key);
+    tell(v, HF_VERIFY_DAMAGE, item(v, i)->min_txid, item(v, i)->max_txid, key, text);
+}
+
 /* hf_chain_fn: an object was applied and led to `s`. */
 static enum hf_code judge(void *ctx, size_t index, const struct hf_state *s, struct hf_err *err)
 {
@@ -338,7 +365,9 @@ static enum hf_code judge(void *ctx, size_t index, const struct hf_state *s, str
     if (e->item == NONE) {
         e->item = i;
         e->root = s->root;
+        e->time_ms = s->time_ms;
     }
+    judge_time(v, i, e, s);
     if (v->marks[i] == UNPROVED)
         v->report->objects_read++;
     v->marks[i] = PROVED;
@@ -439,6 +468,7 @@ static enum hf_code run_pass(struct verify *v, struct hf_err *err)
     bool failed = false;
     enum hf_code rc;
 
+    v->time_ms = INT64_MIN;
     rc = o->engine->replica_open(&options, &r, err);
     for (v->path_at = 0; rc == HF_OK && v->path_at < v->path_count && !failed;)
         rc = run_batch(v, r, &failed, err);

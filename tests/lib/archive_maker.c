@@ -145,7 +145,7 @@ static struct hf_ltx_header header_of(const struct maker *m, uint64_t min_txid, 
         .commit = end->pages_count,
         .min_txid = min_txid,
         .max_txid = max_txid,
-        .timestamp_ms = maker_time_ms(max_txid),
+        .timestamp_ms = maker_time_ms(max_txid) + m->time_shift_ms,
     };
 
     if (m->kind != MAKER_PLAIN && min_txid > 1)

@@ -43,6 +43,7 @@ struct maker {
     uint64_t seed;
     struct hf_rand rand;
     uint64_t txid;              /* the last one */
+    int64_t time_shift_ms;      /* added to the time of the segments that are made; 0 at first */
     struct maker_state *states; /* by TXID; states[0] is the empty database */
 };
 

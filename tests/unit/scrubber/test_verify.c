@@ -339,6 +339,50 @@ static void a_key_that_lies_and_one_that_is_misplaced_are_told(void **state)
     fixture_done(&f);
 }
 
+/* Restores to a time go by it; the files are sound, and lead to the roots they carry. */
+static void a_time_that_falls_is_told(void **state)
+{
+    static const struct {
+        unsigned level;
+        uint64_t min_txid;
+        uint64_t max_txid;
+        int64_t shift_ms;
+        unsigned culprit_level; /* told of: the one that is earlier than what comes before it */
+        uint64_t culprit_min;
+        uint64_t culprit_max;
+    } cases[] = {
+        {0, 5, 5, -3600000, 0, 5, 5}, {0, 5, 5, 3600000, 0, 6, 6}, {1, 2, 4, 1, 1, 2, 4},
+        {1, 2, 4, -1, 1, 2, 4},       {9, 1, 6, 500, 9, 1, 6},     {9, 1, 1, 3600000, 0, 2, 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HF_ARRAY_LEN(cases); i++) {
+        char key[HF_KEY_MAX + 1];
+        struct fixture f;
+
+        fixture_init(&f, MAKER_OURS, 30 + i);
+        for (int k = 0; k < 9; k++)
+            maker_commit_random(&f.m, 40);
+        maker_put_all(&f.m);
+        maker_put(&f.m, 1, 2, 4);
+        maker_put(&f.m, 9, 1, 6);
+        verify_clean(&f);
+        f.m.time_shift_ms = cases[i].shift_ms;
+        maker_put(&f.m, cases[i].level, cases[i].min_txid, cases[i].max_txid);
+        hf_must(verify(&f), &f.err);
+        maker_key(&f.m, cases[i].culprit_level, cases[i].culprit_min, cases[i].culprit_max, key);
+        const struct met *met = find(&f, HF_VERIFY_DAMAGE, key);
+
+        if (met == NULL)
+            print_findings(&f);
+        assert_non_null(met);
+        assert_non_null(strstr(met->text, "time"));
+        assert_int_equal(f.report.first_txid, 1);
+        assert_int_equal(f.report.last_txid, 9); /* all of it can be restored by TXID */
+        fixture_done(&f);
+    }
+}
+
 static void an_archive_without_snapshot_is_no_clean_one(void **state)
 {
     struct fixture f;
@@ -517,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_merge_that_lost_a_page_is_found_though_its_file_is_sound),
         cmocka_unit_test(ways_that_lead_to_different_states_are_found),
         cmocka_unit_test(a_key_that_lies_and_one_that_is_misplaced_are_told),
+        cmocka_unit_test(a_time_that_falls_is_told),
         cmocka_unit_test(an_archive_without_snapshot_is_no_clean_one),
         cmocka_unit_test(leftovers_before_the_first_snapshot_are_no_finding),
         cmocka_unit_test(what_retention_leaves_in_the_middle_of_a_merged_segment_is_no_finding),
