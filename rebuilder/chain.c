@@ -4,21 +4,42 @@
 
 #include <inttypes.h>
 
+#include "archive/names.h"
+
+static enum hf_code check_page_bytes(const struct hf_archive *a, const struct hf_source *source,
+                                     uint32_t page_bytes, struct hf_err *err)
+{
+    const uint32_t expected = a->has_format ? a->format.page_bytes : 0;
+
+    if (expected == 0 || page_bytes == expected)
+        return HF_OK;
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s has pages of %" PRIu32 " bytes, and " HF_NAME_FORMAT " says %" PRIu32
+                      ": one of them is not this archive's",
+                      source->name, page_bytes, expected);
+}
+
 /* A key that lies about its TXIDs would let a plan lead elsewhere than it says. */
 static enum hf_code meet(struct hf_chain *c, struct hf_source *source,
                          const struct hf_segment_ref *ref, struct hf_err *err)
 {
     struct hf_seg_info info;
-    const enum hf_code rc = hf_source_read_info(source, c->engine->codec, &info, err);
+    enum hf_code rc;
+
+    rc = hf_source_read_info(source, c->engine->codec, &info, err);
 
     if (rc != HF_OK)
         return rc;
-    if (info.min_txid == ref->min_txid && info.max_txid == ref->max_txid)
-        return c->met != NULL ? c->met(c->met_ctx, &info, err) : HF_OK;
-    c->names_lie = true;
-    return hf_err_set(err, HF_DAMAGE,
-                      "%s holds TXID %" PRIu64 " to %" PRIu64 ", not those that its name tells",
-                      source->name, info.min_txid, info.max_txid);
+    if (info.min_txid != ref->min_txid || info.max_txid != ref->max_txid) {
+        c->names_lie = true;
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s holds TXID %" PRIu64 " to %" PRIu64 ", not those that its name tells",
+                          source->name, info.min_txid, info.max_txid);
+    }
+    rc = check_page_bytes(c->archive, source, info.page_bytes, err);
+    if (rc != HF_OK)
+        return rc;
+    return c->met != NULL ? c->met(c->met_ctx, &info, err) : HF_OK;
 }
 
 static enum hf_code apply_next(struct hf_chain *c, struct hf_fetch *fetch, struct hf_replica *r,

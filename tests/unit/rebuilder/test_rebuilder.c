@@ -401,6 +401,23 @@ static void a_key_that_lies_is_damage(void **state)
     fixture_done(&f);
 }
 
+static void pages_of_another_size_than_the_archives_are_damage(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, MAKER_OURS, 0);
+    for (int k = 0; k < 3; k++)
+        maker_commit_random(&f.m, 40);
+    maker_put_all(&f.m);
+    f.m.archive.format.page_bytes = 1024;
+    assert_int_equal(rebuild_txid(&f, 3), HF_DAMAGE);
+    assert_non_null(strstr(f.err.text, "holdfast/format"));
+    f.m.archive.format.page_bytes = 0; /* it does not say */
+    hf_must(rebuild_txid(&f, 3), &f.err);
+    fixture_done(&f);
+}
+
 static void a_hole_is_no_older_database(void **state)
 {
     struct fixture f;
@@ -708,6 +725,7 @@ int main(void)
         cmocka_unit_test(damage_anywhere_names_the_object),
         cmocka_unit_test(a_damaged_time_leads_to_no_other_database),
         cmocka_unit_test(a_key_that_lies_is_damage),
+        cmocka_unit_test(pages_of_another_size_than_the_archives_are_damage),
         cmocka_unit_test(a_hole_is_no_older_database),
         cmocka_unit_test(a_vanished_segment_is_planned_around_once),
         cmocka_unit_test(a_refused_plan_makes_nothing),
