@@ -127,7 +127,8 @@ class Soak(unittest.TestCase):
     def test_every_soak_has_its_test(self):
         folder = os.path.join(tree.ROOT, "tests/soak")
         names = [n for n in os.listdir(folder) if os.path.isfile(f"{folder}/{n}") and "." not in n]
-        self.assertEqual(sorted(names), ["django", "fleet", "kill", "points", "scrub", "sim"])
+        self.assertEqual(sorted(names), ["django", "django_s3", "fleet", "fleet_s3", "kill",
+                                         "points", "scrub", "sim"])
         for name in set(names) - {"sim"}:
             self.assertTrue(os.path.exists(os.path.join(tree.ROOT, f"tests/e2e/test_{name}.py")))
 

@@ -24,10 +24,12 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-import model  # noqa: E402  (beside this file)
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools")]
+import model  # noqa: E402  (in the folders just named)
+import s3_request  # noqa: E402
 
 SEED = int(os.environ.get("HF_E2E_SEED", random.SystemRandom().randrange(1 << 32)))
 WAIT_S = float(os.environ.get("HF_E2E_WAIT_S", "60"))  # for what must happen, on a loaded machine
@@ -439,6 +441,17 @@ class S3Case(Case):
     def s3_url(self, prefix, endpoint=None, bucket=None):
         return (f"s3://{bucket or self.bucket}/{prefix}?endpoint={endpoint or self.endpoint}"
                 "&region=us-east-1")
+
+    def keys(self, url=None):
+        """The archive's, or the store's, in full."""
+        return s3_request.Bucket().keys(
+            urllib.parse.urlsplit(url or self.url).path.lstrip("/") + "/")
+
+    def objects(self, store=None):
+        """(level, min TXID, max TXID) → key; `store` is a URL here."""
+        names = ((key, key.split("/")[-2:]) for key in self.keys(store) if key.endswith(".ltx"))
+        return {(int(level), *(int(t, 16) for t in name[:-len(".ltx")].split("-"))): key
+                for key, (level, name) in names}
 
 
 class Proxy:

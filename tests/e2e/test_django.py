@@ -118,6 +118,10 @@ class Program:
 
 
 class Site(lib.Case):
+    """See test_django_s3.py, too."""
+
+    cycles, requests, points = CYCLES, REQUESTS, POINTS
+
     def setUp(self):
         super().setUp()
         self.site = shutil.copytree(f"{lib.HERE}/site", self.path("site"))
@@ -173,14 +177,14 @@ class Site(lib.Case):
     # ---- load ----
 
     def load(self, port):
-        """Every user makes REQUESTS requests; sums of what was answered."""
+        """Every user makes so many requests; sums of what was answered."""
         users = [Browser(port, f"user{i}") for i in range(USERS)]
         seeds = [self.random.random() for _ in users]
         failed = []
 
         def use(user, seed):
             try:
-                user.use(lib.random.Random(seed), REQUESTS)
+                user.use(lib.random.Random(seed), self.requests)
             except BaseException as e:  # pylint: disable=broad-except
                 failed.append(e)
         threads = [threading.Thread(target=use, args=pair) for pair in zip(users, seeds)]
@@ -227,7 +231,7 @@ class Site(lib.Case):
     def test_a_site_in_use(self):
         self.archiver = None
         judged = {mode: sides.Sides(mode, mode == "DEFERRED") for mode in MODES}
-        for cycle in range(CYCLES):
+        for cycle in range(self.cycles):
             mode = MODES[cycle % 2]
             server, port = self.serve(mode)
             for side in (("alone", "attached"), ("attached", "alone"))[cycle // 2 % 2]:
@@ -249,7 +253,7 @@ class Site(lib.Case):
                     f"{points} points")
 
     def check_points(self):
-        txids = self.random.sample(range(1, self.head() + 1), min(POINTS, self.head()))
+        txids = self.random.sample(range(1, self.head() + 1), min(self.points, self.head()))
         for txid in txids:
             out = self.restore("--txid", str(txid))
             self.assertEqual(lib.sql(out, "PRAGMA integrity_check"), [("ok",)])

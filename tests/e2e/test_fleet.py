@@ -44,6 +44,10 @@ class Visitor:
 
 
 class Fleet(lib.Case):
+    """See test_fleet_s3.py, too."""
+
+    cycles, databases, visits = CYCLES, DATABASES, VISITS
+
     def setUp(self):
         super().setUp()
         self.live = self.path("live")
@@ -57,7 +61,7 @@ class Fleet(lib.Case):
         self.dumps = []  # (moment, database → what sqlite3 dumped then)
         self.scrubs = 0
         self.archiver = None
-        self.add_databases(DATABASES)
+        self.add_databases(self.databases)
 
     def add_databases(self, count):
         for _ in range(count):
@@ -98,8 +102,9 @@ class Fleet(lib.Case):
         visitors = []
         for build in BUILDS:
             self.made += 1
-            visitors.append(Visitor(self.live, self.logs, build, "--count", str(VISITS), "--seed",
-                                    str(self.random.random()), out=self.path(f"{self.made}.said")))
+            visitors.append(Visitor(self.live, self.logs, build, "--count", str(self.visits),
+                                    "--seed", str(self.random.random()),
+                                    out=self.path(f"{self.made}.said")))
         self.processes += visitors
         while any(v.process.poll() is None for v in visitors):
             if self.archiver is None:
@@ -120,7 +125,7 @@ class Fleet(lib.Case):
 
     def test_a_fleet_in_use(self):
         judged = sides.Sides("visits of databases", refuses=False)
-        for cycle in range(CYCLES):
+        for cycle in range(self.cycles):
             for side in (("alone", "attached"), ("attached", "alone"))[cycle % 2]:
                 judged.add(side, *self.phase(side))
             self.add_databases(NEW)

@@ -20,7 +20,6 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e"),
                 os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools")]
 import go_program  # noqa: E402  (in the folders just named)
 import lib  # noqa: E402
-import s3_request  # noqa: E402
 
 MODULE = "github.com/benbjohnson/litestream/cmd/litestream"
 VERSION = "v0.5.18"
@@ -154,18 +153,13 @@ class Case(lib.Case):
                     found[os.path.relpath(path, self.store)] = os.stat(path).st_mtime_ns
         return found
 
-    def last_txid(self):
-        return max((int(key[-20:-4], 16) for key in self.contents() if key.endswith(".ltx")),
-                   default=0)
-
 
 class S3Case(Case, lib.S3Case):
     """The same on the S3 server of minio-test/with-minio."""
 
     def contents(self):
-        bucket = s3_request.Bucket()
-        prefix = self.url.split("?")[0].split("/", 3)[3] + "/"
-        return {key[len(prefix):]: bucket.get(key) for key in bucket.keys(prefix)}
+        bucket = lib.s3_request.Bucket()
+        return {key: bucket.get(key) for key in self.keys()}
 
 
 if __name__ == "__main__":  # before the proofs, which have less time than a build takes

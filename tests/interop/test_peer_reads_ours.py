@@ -181,9 +181,9 @@ class Points:
     def wait_captured(self, archiver, txid):
         def there():
             self.assertTrue(archiver.alive(), archiver.done())
-            return self.last_txid() >= txid
+            return self.head() >= txid
         lib.wait_for(f"TXID {txid}", there, poll_s=0.05)
-        self.assertEqual(self.last_txid(), txid, "the test is wrong: a step is one commit")
+        self.assertEqual(self.head(), txid, "the test is wrong: a step is one commit")
 
     def check(self, page_bytes, auto_vacuum):
         images, times = self.archive_steps(page_bytes, auto_vacuum)

@@ -69,17 +69,18 @@ class Tally:
 
 
 class EndToEnd:
-    """tests/e2e/test_LABEL.py, with counts of its own (lib.count)."""
+    """tests/e2e/test_LABEL.py, with counts of its own (lib.count); LABEL_s3 beside an S3 server."""
 
     def __init__(self, label, settings):
         self.test = os.path.join(ROOT, "tests", "e2e", f"test_{label}.py")
         self.env = {**os.environ, **{f"HF_E2E_{name}": str(n) for name, n in settings.items()}}
         self.env.setdefault("HOLDFAST", os.path.join(ROOT, "build", "dev", "holdfast"))
         self.program = self.env["HOLDFAST"]
+        self.via = [os.path.join(ROOT, "minio-test", "with-minio")] if label.endswith("_s3") else []
 
     def call(self, seed):
         """The words of its command, and its environment."""
-        return [sys.executable, "-B", self.test], {**self.env, "HF_E2E_SEED": str(seed)}
+        return [*self.via, sys.executable, "-B", self.test], {**self.env, "HF_E2E_SEED": str(seed)}
 
 
 class Campaign:
