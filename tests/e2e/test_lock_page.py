@@ -68,6 +68,7 @@ class LockPage(lib.Case):
 
     def shrink(self):
         """Back below the lock page, where pages are given back at all."""
+        self.assertGreater(self.pages(), self.lock_page)
         with lib.connect(self.db) as db:
             db.execute("DELETE FROM cold WHERE id > (SELECT max(id) FROM cold) - ?",
                        (self.pages() - self.lock_page + BEYOND_PAGES,))
@@ -147,8 +148,19 @@ class Device(LockPage):
         self.assertIn("from the device", said)
 
 
+class Small(LockPage):
+    """Two million pages take long, so all that may happen at the lock page happens in one life."""
+
+    def test_the_smallest_pages_grow_over_the_lock_page_shrink_below_it_and_grow_again(self):
+        self.cell = {"start": "at", "auto_vacuum": "incremental", "page_size": 512,
+                     "kind": "medium", "build": "sqlite3"}
+        self.make()
+        self.write(self.commits, self.shrink, self.commits, self.grow)
+        self.check(self.head())
+
+
 class Cells(pairwise.Cells, LockPage):
-    """Each pair of values once."""
+    """Each pair of values once, but those of the smallest pages."""
 
     FACTORS = {
         "start": ("below", "at", "beyond"),
