@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the golden archives of this format number, once:
 
-    HOLDFAST=... minio-test/with-minio tests/golden/make_golden.py
+    HOLDFAST=... minio-test/with-minio tests/golden/make_golden.py [set-back]
 
     tests/golden/format-N/files/        a file:// store, with one table of three partitions
     tests/golden/format-N/s3/           the same from an S3 server, object by object
     tests/golden/format-N/expected.json of each TXID of each partition: SHA-256, pages, root, time
+    tests/golden/format-N-set-back/     the same, of an archiver whose clock was set back
 
 Goal:   archives as this version writes them, which every later version must read; so they are
         committed, and what is there is never made again.
 Method: databases of three page sizes grow, shrink and are changed while nobody follows; each step
         is one commit, and waits for its capture. What is expected is what reader.py reads, which
         shares nothing with holdfast; and that is what SQLite said the database was at that moment,
-        or nothing is made.
+        or nothing is made. The clock that is ahead is libfaketime's (Debian's package faketime),
+        for which HOLDFAST must be a build without sanitizers.
 """
+import glob
 import json
 import os
 import shutil
@@ -33,6 +36,8 @@ import s3_request  # noqa: E402  (in the folder just named)
 TABLE = "orders"
 DATABASES = {"eu/a b.db": (512, "incremental"), "eu/plain.db": (4096, "none"),
              "late/large.db": (65536, "full")}
+SET_BACK_DATABASES = {"eu/plain.db": (1024, "none")}
+AHEAD_S = 20
 
 
 def open_db(path, page_bytes, auto_vacuum):
@@ -81,11 +86,12 @@ def image(path):
 class Live:
     """The application's databases, and what they were at each TXID."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, databases):
         self.folder = folder
-        self.images = {name: [] for name in DATABASES}
+        self.databases = databases
+        self.images = {name: [] for name in databases}
         self.connections = {}
-        for name, kind in DATABASES.items():
+        for name, kind in databases.items():
             os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
             self.connections[name] = open_db(self.path(name), *kind)
 
@@ -93,11 +99,11 @@ class Live:
         return f"{self.folder}/{name}"
 
     def change(self, step):
-        for name, (page_bytes, _) in DATABASES.items():
+        for name, (page_bytes, _) in self.databases.items():
             step(self.connections[name], page_bytes)
 
     def change_unseen(self):
-        for name, kind in DATABASES.items():
+        for name, kind in self.databases.items():
             self.connections[name].close()
             self.connections[name] = open_db(self.path(name), *kind)
             self.connections[name].execute("UPDATE t SET body = body || 'x'")
@@ -105,7 +111,7 @@ class Live:
             self.connections[name] = open_db(self.path(name), *kind)
 
     def remember(self):
-        for name in DATABASES:
+        for name in self.databases:
             self.images[name].append(image(self.path(name)))
 
 
@@ -114,15 +120,18 @@ class Archiver:
 
     def __init__(self, store, live, list_keys):
         self.list_keys = list_keys
+        self.databases = live.databases
         self.config = f"{live.folder}/holdfast.yaml"
         self.process = None
         with open(self.config, "w", encoding="utf-8") as file:
             json.dump({"store": store, "tables": [
                 {"name": TABLE, "partitions": f"{live.folder}/*/*.db", "capture": "50ms"}]}, file)
 
-    def start(self):
-        self.process = subprocess.Popen([os.environ["HOLDFAST"], "archive", "-c", self.config,
-                                         "--no-progress"], stdin=subprocess.DEVNULL)
+    def start(self, ahead_s=0):
+        self.process = subprocess.Popen(
+            [os.environ["HOLDFAST"], "archive", "-c", self.config, "--no-progress"],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(clock_ahead(ahead_s) if ahead_s != 0 else {})})
 
     def stop(self):
         self.process.terminate()
@@ -133,13 +142,20 @@ class Archiver:
         """Each database has this TXID, and no other has come of it."""
         deadline = time.monotonic() + 60
         ends = []
-        while len(ends) < len(DATABASES) * txid:
+        while len(ends) < len(self.databases) * txid:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"TXID {txid} was not archived")
             time.sleep(0.1)
             ends = [key[-20:-4] for key in self.list_keys() if key.endswith(".ltx")]
         if max(ends) != f"{txid:016x}":
             raise SystemExit("a step was not one capture")
+
+
+def clock_ahead(seconds):
+    """The environment of a program whose clock is."""
+    (library,) = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    return {"LD_PRELOAD": library, "FAKETIME": f"+{seconds}s", "DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1"}
 
 
 def archive_steps(store, live, list_keys):
@@ -154,6 +170,27 @@ def archive_steps(store, live, list_keys):
             archiver.stop()
             live.change_unseen()
             archiver.start()
+        archiver.wait_for(txid)
+        live.remember()
+    archiver.stop()
+
+
+def archive_with_a_clock_set_back(store, live, list_keys):
+    """TXIDs 1 to 3 are made while the clock is ahead, 4 (a catch-up) and 5 when it is not any more,
+    and 6 when it has got there."""
+    archiver = Archiver(store, live, list_keys)
+    archiver.start(AHEAD_S)
+    ahead_until = 0
+    for txid in range(1, 7):
+        if txid == 4:
+            archiver.stop()
+            ahead_until = time.time() + AHEAD_S + 1
+            live.change_unseen()
+            archiver.start()
+        elif txid > 1:
+            if txid == 6:
+                time.sleep(max(0, ahead_until - time.time()))
+            live.change(STEPS[txid - 2])
         archiver.wait_for(txid)
         live.remember()
     archiver.stop()
@@ -200,24 +237,24 @@ def expected(store, live):
         if files not in live.images.values():
             raise SystemExit(f"{prefix}: the reader does not find what the database was")
         found[prefix] = {state.txid: state.summary() for state in states}
-    if len(found) != len(DATABASES):
-        raise SystemExit(f"there are {sorted(found)} of {sorted(DATABASES)}")
+    if len(found) != len(live.databases):
+        raise SystemExit(f"there are {sorted(found)} of {sorted(live.databases)}")
     return found
 
 
-def make(target):
+def make(target, databases, archive):
+    """`archive` has the databases archived while they are changed."""
     bucket = s3_request.Bucket()
     said = {}
     with tempfile.TemporaryDirectory(prefix="holdfast-golden-") as folder:
         for kind in ("files", "s3"):
-            live = Live(f"{folder}/live-{kind}")
+            live = Live(f"{folder}/live-{kind}", databases)
             if kind == "files":
-                archive_steps(f"file://{target}/files", live,
-                              lambda: files_below(f"{target}/files"))
+                archive(f"file://{target}/files", live, lambda: files_below(f"{target}/files"))
                 os.unlink(f"{target}/files/.lock")  # of a store in use, and no object
             else:
                 store = f"s3://{bucket.name}/golden?endpoint={bucket.endpoint}&region=us-east-1"
-                archive_steps(store, live, lambda: bucket.keys("golden/"))
+                archive(store, live, lambda: bucket.keys("golden/"))
                 fetch(bucket, "golden", f"{target}/s3")
             forget_the_machine(f"{target}/{kind}", live)
             said[kind] = expected(f"{target}/{kind}", live)
@@ -227,12 +264,18 @@ def make(target):
 
 
 def main():
-    target = f"{HERE}/format-{reader.FORMAT}"
+    set_back = sys.argv[1:] == ["set-back"]
+    if not set_back and len(sys.argv) > 1:
+        raise SystemExit(__doc__)
+    target = f"{HERE}/format-{reader.FORMAT}{'-set-back' if set_back else ''}"
     if os.path.exists(target):
         raise SystemExit(f"{target} exists: golden archives are made once and kept")
     os.mkdir(target)
     try:
-        make(target)
+        if set_back:
+            make(target, SET_BACK_DATABASES, archive_with_a_clock_set_back)
+        else:
+            make(target, DATABASES, archive_steps)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise

@@ -3,8 +3,8 @@
 """A reader of archives that shares nothing with holdfast but docs/FORMAT.md, which it follows by
 section.
 
-    reader.py FOLDER              each TXID that can be restored: time, pages, root, SHA-256, and
-                                  whether it is a catch-up
+    reader.py FOLDER              each TXID that can be restored: time, pages, root, SHA-256,
+                                  whether it is a catch-up, and whether its time is clamped
     reader.py FOLDER TXID FILE    the database at TXID
 
 Goal:   docs/FORMAT.md is enough to write a reader; and golden archives have an oracle of their own.
@@ -213,7 +213,7 @@ class State:
         self.seed = seed  # None: there is no format object, so roots cannot be judged
         self.txid = self.time_ms = self.commit = self.root = 0
         self.page_bytes = None
-        self.catch_up = False
+        self.catch_up = self.clamped = False
         self.pages, self.checksums = {}, {}
 
     def checksum(self):
@@ -245,6 +245,7 @@ class State:
         self.txid, self.time_ms, self.commit = h.max, h.time_ms, h.commit
         self.page_bytes = h.page_bytes
         self.catch_up = h.format != 0 and bool(h.bits & CATCH_UP)
+        self.clamped = h.format != 0 and bool(h.bits & CLAMPED)
         self.root = self.real_root()
         if h.format != 0 and self.seed is not None:
             demand(h.root == self.root, "root")
@@ -254,7 +255,8 @@ class State:
     def summary(self):
         """What is expected of golden archives."""
         return {"time": time_text(self.time_ms), "pages": self.commit, "root": f"{self.root:032x}",
-                "sha256": hashlib.sha256(self.file()).hexdigest(), "catch_up": self.catch_up}
+                "sha256": hashlib.sha256(self.file()).hexdigest(), "catch_up": self.catch_up,
+                "clamped": self.clamped}
 
     def file(self):
         """Step 5. Nothing but the lock page can be missing, and that is zeros."""

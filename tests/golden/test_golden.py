@@ -41,6 +41,14 @@ def archives():
     return found
 
 
+def at_time(expected, time):
+    """docs/FORMAT.md, 1.5: the TXID that a restore to the time gives; and the first that may have
+    been there at that time already, as the clock was set back, or None."""
+    txid = max(t for t, want in expected.items() if want["time"] <= time)
+    clamped = [t for t in (txid + 1, txid + 2) if expected.get(t, {}).get("clamped")]
+    return txid, txid + 1 if clamped else None
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="holdfast-golden-")
@@ -54,9 +62,13 @@ class Case(unittest.TestCase):
         return done.stdout
 
     def each(self):
-        """The archives, each as a sub-test; there are some of both layouts."""
+        """The archives, each as a sub-test; there are some of both layouts, with every mark that a
+        segment may have."""
         everything = archives()
         self.assertEqual({kind for _, kind, _, _ in everything}, {"files", "s3"})
+        for mark in ("catch_up", "clamped"):
+            self.assertTrue(any(want.get(mark) for _, _, _, expected in everything
+                                for want in expected.values()), mark)
         for folder, kind, prefix, expected in everything:
             with self.subTest(archive=f"{os.path.basename(folder)}/{kind}/{prefix}"):
                 self.assertGreater(len(expected), 3)
@@ -77,15 +89,24 @@ class Holdfast(Case):
         for folder, kind, prefix, expected in self.each():
             url = self.url_of(folder, kind, prefix)
             for txid, want in expected.items():
-                for target in (("--txid", str(txid)), ("--timestamp", want["time"])):
-                    out = f"{self.folder}/out.db"
-                    said = json.loads(self.hf("restore", url, "-o", out, "--json", *target))
-                    self.assertEqual(digest(out), want["sha256"], target)
-                    os.unlink(out)
-                    (said,) = said["partitions"]
-                    self.assertEqual((said["txid"], said["time"], said["pages_count"], said["root"],
-                                      said["proof"]),
-                                     (txid, want["time"], want["pages"], want["root"], "roots"))
+                said = self.restored(url, expected[txid], "--txid", str(txid))
+                self.assertEqual(said["txid"], txid)
+                there, doubted = at_time(expected, want["time"])
+                said = self.restored(url, expected[there], "--timestamp", want["time"],
+                                     expect=0 if doubted is None else 1)
+                self.assertEqual(said["txid"], there)
+                self.assertEqual(said.get("clock_set_back", {}).get("from_txid"), doubted)
+
+    def restored(self, url, want, *target, expect=0):
+        """What is said of the one database, which is what it should be."""
+        out = f"{self.folder}/out.db"
+        (said,) = json.loads(self.hf("restore", url, "-o", out, "--json", *target,
+                                     expect=expect))["partitions"]
+        self.assertEqual(digest(out), want["sha256"], target)
+        os.unlink(out)
+        self.assertEqual((said["time"], said["pages_count"], said["root"], said["proof"]),
+                         (want["time"], want["pages"], want["root"], "roots"))
+        return said
 
     def test_verify_and_list_find_them_whole(self):
         for folder, kind, prefix, expected in self.each():
@@ -153,8 +174,11 @@ class Reader(Case):
     def test_it_reads_what_is_expected(self):
         for folder, kind, prefix, expected in self.each():
             archive = reader.Archive(f"{folder}/{kind}/{prefix}")
-            self.assertEqual({txid: archive.state(txid).summary() for txid in archive.txids()},
-                             expected)
+            self.assertEqual(archive.txids(), sorted(expected))
+            for txid, want in expected.items():  # older files do not tell of every mark
+                said = archive.state(txid).summary()
+                self.assertEqual({"clamped": False, **want}, {"clamped": said["clamped"],
+                                 **{name: said[name] for name in want}}, txid)
             self.assertEqual(archive.owner["last_txid"], max(expected))
             self.assertEqual([record["max_txid"] for record in archive.catch_ups()],
                              [f"{txid:016x}" for txid, want in expected.items()
