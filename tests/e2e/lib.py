@@ -339,10 +339,10 @@ class Case(unittest.TestCase):
 
     # ---- databases ----
 
-    def create(self, path=None, cold_bytes=0, mode=None):
+    def create(self, path=None, cold_bytes=0, mode=None, page_bytes=4096):
         """The application's database; see model.py. `cold_bytes` of it never change."""
         path = path or self.db
-        model.create(path, cold_bytes)
+        model.create(path, cold_bytes, page_bytes)
         if mode is not None:
             os.chmod(path, mode)
         return path

@@ -167,8 +167,9 @@ def fill(db, pages):
         db.execute("INSERT INTO cold(body) VALUES(zeroblob(?))", (length,))
 
 
-def create(path, cold_bytes=0):
+def create(path, cold_bytes=0, page_bytes=4096):
     db = sqlite3.connect(path, isolation_level=None)
+    db.execute(f"PRAGMA page_size={page_bytes}")
     db.execute("PRAGMA auto_vacuum=incremental")
     db.execute("PRAGMA journal_mode=wal")
     create_tables(db, "rows", cold_bytes)

@@ -127,6 +127,10 @@ class Case(lib.Case):
                        expect=expect)
         return self.taken(out), done.partition
 
+    def remove(self, place):
+        """An object, as objects() tells it."""
+        os.unlink(place)
+
     def taken(self, path):
         """The file's bytes; nobody opens it, as SQLite would make files beside it."""
         with open(path, "rb") as file:
@@ -160,6 +164,9 @@ class S3Case(Case, lib.S3Case):
     def contents(self):
         bucket = lib.s3_request.Bucket()
         return {key: bucket.get(key) for key in self.keys()}
+
+    def remove(self, place):
+        lib.s3_request.Bucket().remove(place)
 
 
 if __name__ == "__main__":  # before the proofs, which have less time than a build takes

@@ -251,7 +251,7 @@ class Points:
 
 
 class OnFiles(Points, peer.Case):
-    kinds = ((512, INCREMENTAL), (1024, NONE), (4096, FULL), (65536, NONE))
+    kinds = ((512, INCREMENTAL), (1024, NONE), (4096, FULL), (8192, INCREMENTAL), (65536, NONE))
 
     def place_of(self, page_bytes):
         self.store = self.path(f"store-{page_bytes}")
@@ -270,7 +270,8 @@ class OnFiles(Points, peer.Case):
 
 
 class OnS3(Points, peer.S3Case):
-    kinds = ((4096, INCREMENTAL), (512, NONE))
+    kinds = ((4096, INCREMENTAL), (512, NONE), (65536, FULL))
+
     def place_of(self, page_bytes):
         return self.s3_url(f"{self.id()}-{page_bytes}-{self.random.random()}")
 

@@ -22,24 +22,25 @@ SECONDS = {"levels": [{"interval": "1s"}, {"interval": "3s"}],
 WEAKER = "weaker proof"
 
 
-class Replicated:
-    """One archive of the peer's for the class; where it lies is the subclass's."""
+class Points:
+    """One archive of the peer's for each test; where it lies is the subclass's."""
+
+    page_bytes = 4096
 
     def setUp(self):
         super().setUp()
         self.images = {}  # TXID → all pages
-        self.create()
+        self.create(page_bytes=self.page_bytes)
+        self.assertEqual(lib.page_size(self.db), self.page_bytes)
         socket = self.path("peer.sock")
         config = self.configure(**SECONDS, socket={"enabled": True, "path": socket})
         self.peer = peer.Replicating(self, config, socket)
         self.processes.append(self.peer)
-        self.page_bytes = lib.page_size(self.db)
         self.write_until_all_is_there()
         self.peer.stop()
 
     def write_until_all_is_there(self):
-        """Each kind of transaction, growth and shrinking, until the peer has every level, and has
-        removed what it merged."""
+        """Each kind of transaction, growth and shrinking, until the peer has all that is wanted."""
         statements = itertools.cycle((
             "INSERT INTO cold(body) VALUES(randomblob(9000))",
             "INSERT INTO item SELECT max(ifnull((SELECT max(id) FROM item), 0), 0) + 1, 1, 1, "
@@ -54,7 +55,7 @@ class Replicated:
                 lib.sql(self.db, statement)
                 txid = self.peer.sync()
                 self.images[txid] = lib.image(self.db)
-            return self.has_every_level()
+            return self.is_enough(self.listed_by_peer())
         lib.wait_for("levels, snapshots and retention", there)
         lib.sql(self.db, "VACUUM")  # and in the end it is smaller, at level 0 only
         self.images[self.peer.sync()] = lib.image(self.db)
@@ -65,8 +66,8 @@ class Replicated:
                                          self.path("peer.yml"), self.db))
         return [(f["level"], int(f["min_txid"], 16), int(f["max_txid"], 16)) for f in files]
 
-    def has_every_level(self):
-        files = self.listed_by_peer()
+    def is_enough(self, files):
+        """Every level is there, and what was merged has been removed."""
         of = {level: [f for f in files if f[0] == level] for level in (0, 1, 2, 9)}
         return (len(of[9]) >= 2 and len(of[1]) >= 2 and of[2] and
                 min(f[1] for f in of[0]) > of[2][-1][2])
@@ -136,6 +137,10 @@ class Replicated:
         self.assertEqual(said["proved"], False)
         self.assertEqual(said["proof"], "checksums")
 
+
+class Replicated(Points):
+    """All that may be asked of an archive of the peer's."""
+
     def test_list_and_verify_say_what_is_there_and_that_the_proof_is_weaker(self):
         files = self.listed_by_peer()
         listed = self.hf("list", self.url, "--json").partition
@@ -162,7 +167,6 @@ class Replicated:
         self.assertEqual(self.contents(), before)
 
 
-class OnFiles(Replicated, peer.Case):
     def test_a_hole_is_status_1(self):
         """The newest segment but one that nothing else leads over: the last is behind a hole."""
         objects = self.objects()
@@ -171,13 +175,15 @@ class OnFiles(Replicated, peer.Case):
         snapshots = [key for key in objects if key[0] == peer.SNAPSHOT_LEVEL and key[2] >= last - 1]
         self.assertTrue(over, objects)
         for key in over + snapshots:
-            lib.os.unlink(objects[key])
+            self.remove(objects[key])
         for words in (("verify", self.url), ("list", self.url)):
             done = self.hf(*words, "--json", expect=1)
             self.assertIn(str(last - 1), done.out)
         self.assertIn(str(last - 1), self.our_restore_fails(1))
         self.assertIn(str(last - 1), self.our_restore_fails(1, "--txid", str(last)))
 
+
+class OnFiles(Replicated, peer.Case):
     def test_damage_is_status_1_whichever_object_has_it(self):
         for path in self.objects().values():
             with self.subTest(path=path, objects=sorted(self.objects())):
@@ -207,6 +213,33 @@ class OnFiles(Replicated, peer.Case):
 
 class OnS3(Replicated, peer.S3Case):
     pass
+
+
+class Sized(Points):
+    """Another page size, for which a few merged segments will do."""
+
+    def is_enough(self, files):
+        return sum(level > 0 and first > 1 and last > first for level, first, last in files) >= 2
+
+    def test_every_restore_point(self):
+        super().test_every_restore_point()
+        self.hf("verify", self.url, "--no-progress")
+
+
+class SmallestOnFiles(Sized, peer.Case):
+    page_bytes = 512
+
+
+class SmallOnS3(Sized, peer.S3Case):
+    page_bytes = 1024
+
+
+class LargeOnFiles(Sized, peer.Case):
+    page_bytes = 8192
+
+
+class LargestOnS3(Sized, peer.S3Case):
+    page_bytes = 65536
 
 
 if __name__ == "__main__":
