@@ -73,14 +73,17 @@ struct teller {
 
 static void print_finding(const struct teller *t, const struct hf_finding *f)
 {
+    const char *kind = hf_finding_kind_text(f->kind);
+    const size_t kind_len = strlen(kind);
+    const bool named = strncmp(f->text, kind, kind_len) == 0 && f->text[kind_len] == ':';
     HF_AUTO_BUF where = {0};
 
     if (f->page != 0)
         hf_buf_printf(&where, ": page %" PRIu64, f->page);
     if (f->owner != NULL && f->owner[0] != '\0')
         hf_buf_printf(&where, " of %s", f->owner);
-    hf_out_finding(t->s->out, "%s: %s%s: %s", t->place->name, hf_finding_kind_text(f->kind),
-                   hf_buf_str(&where), f->text);
+    hf_out_finding(t->s->out, "%s: %s%s%s%s", t->place->name, named ? "" : kind, hf_buf_str(&where),
+                   named ? "" : ": ", f->text);
 }
 
 static void tell_finding(void *ctx, const struct hf_finding *f)
@@ -218,8 +221,9 @@ static void report_scrub(struct hf_session *s, const struct hf_place *place, jso
         return;
     }
     hf_text_count(r->txid, txid);
-    hf_out_finding(s->out, "%s: %" PRIu64 " finding%s at TXID %s", place->name, r->findings_count,
-                   r->findings_count == 1 ? "" : "s", txid);
+    hf_out_finding(s->out, "%s: %" PRIu64 " finding%s%s%s", place->name, r->findings_count,
+                   r->findings_count == 1 ? "" : "s",
+                   r->txid != 0 ? " at TXID " : "; nothing was compared", r->txid != 0 ? txid : "");
 }
 
 static uint64_t rate_of(const struct hf_session *s, const struct hf_place *place)

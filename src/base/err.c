@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -61,6 +62,7 @@ enum hf_code hf_err_sys(struct hf_err *err, enum hf_code code, const char *fmt, 
     const int saved = errno;
     char what[HF_ERR_TEXT_MAX];
     char why[128];
+    char remedy[128] = "";
     va_list ap;
 
     va_start(ap, fmt);
@@ -68,7 +70,12 @@ enum hf_code hf_err_sys(struct hf_err *err, enum hf_code code, const char *fmt, 
     va_end(ap);
     if (saved == ENOSPC || saved == EDQUOT)
         code = HF_FULL;
-    return hf_err_set(err, code, "%s: %s", what, strerror_r(saved, why, sizeof(why)));
+    if (saved == EACCES) /* its text does not say who is denied access, nor by what */
+        (void)snprintf(remedy, sizeof(remedy),
+                       "; holdfast runs as uid %lu: see the owner and mode of it and of the "
+                       "folders above",
+                       (unsigned long)geteuid());
+    return hf_err_set(err, code, "%s: %s%s", what, strerror_r(saved, why, sizeof(why)), remedy);
 }
 
 static void HF_PRINTF(2, 0) prefix(struct hf_err *err, const char *fmt, va_list ap)

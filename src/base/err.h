@@ -72,8 +72,8 @@ int hf_code_exit_status(enum hf_code code);
 enum hf_code hf_err_set(struct hf_err *err, enum hf_code code, const char *fmt, ...)
     HF_PRINTF(3, 4);
 
-/* As hf_err_set(), with ": " and the text of errno behind. errno never chooses the code, except
- * that ENOSPC and EDQUOT make it HF_FULL. */
+/* As hf_err_set(), with ": " and the text of errno behind, and with EACCES who was denied access.
+ * errno never chooses the code, except that ENOSPC and EDQUOT make it HF_FULL. */
 enum hf_code hf_err_sys(struct hf_err *err, enum hf_code code, const char *fmt, ...)
     HF_PRINTF(3, 4);
 

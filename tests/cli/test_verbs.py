@@ -267,6 +267,12 @@ class LocalState(Archived):
         answer = self.expect(1, "archive", "app.db", self.store, "--once")
         self.assertIn("up to TXID 3 was confirmed there", answer.stderr)
 
+    def test_a_scrub_without_a_reference_says_why_once_and_that_nothing_was_compared(self):
+        os.unlink(self.segments()[0])
+        answer = self.expect(1, "scrub", "app.db", self.store, "--no-archive")
+        self.assertRegex(answer.stdout + answer.stderr, r"app\.db: hole: TXID 2 to 2 are missing")
+        self.assertIn("app.db: 1 finding; nothing was compared", answer.stdout + answer.stderr)
+
     def test_one_scrub_of_a_database_at_a_time(self):
         self.expect(0, "scrub", self.db, self.store)
         with open(self.state("scrub", "lock"), "r+b") as lock:

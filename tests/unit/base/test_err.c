@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/fixture.h"
 
@@ -46,7 +47,7 @@ static void errno_is_told_and_only_a_full_device_moves_the_code(void **state)
     static const struct {
         int number;
         enum hf_code want;
-    } rows[] = {{EIO, HF_IO},      {EEXIST, HF_IO},   {ENOENT, HF_IO}, {EACCES, HF_IO},
+    } rows[] = {{EIO, HF_IO},      {EEXIST, HF_IO},   {ENOENT, HF_IO},
                 {ENOSPC, HF_FULL}, {EDQUOT, HF_FULL}, {EINTR, HF_IO}};
 
     (void)state;
@@ -58,6 +59,20 @@ static void errno_is_told_and_only_a_full_device_moves_the_code(void **state)
         assert_int_equal(hf_err_sys(&err, HF_IO, "write %s", "x"), rows[i].want);
         assert_string_equal(err.text, want);
     }
+}
+
+static void what_is_denied_names_the_user_and_what_to_look_at(void **state)
+{
+    HF_AUTO_FREE char *want = hf_strfmt(
+        "open x: Permission denied; holdfast runs as uid %lu: see "
+        "the owner and mode of it and of the folders above",
+        (unsigned long)geteuid());
+    struct hf_err err;
+
+    (void)state;
+    errno = EACCES;
+    assert_int_equal(hf_err_sys(&err, HF_DENIED, "open %s", "x"), HF_DENIED);
+    assert_string_equal(err.text, want);
 }
 
 /* A message that does not fit is cut, says so, and stays terminated. */
@@ -131,6 +146,7 @@ int main(void)
         cmocka_unit_test(wrap_puts_context_before_and_keeps_the_code),
         cmocka_unit_test(recode_changes_the_code),
         cmocka_unit_test(errno_is_told_and_only_a_full_device_moves_the_code),
+        cmocka_unit_test(what_is_denied_names_the_user_and_what_to_look_at),
         cmocka_unit_test(long_message_is_cut_with_a_mark),
         cmocka_unit_test(long_context_does_not_overflow),
         cmocka_unit_test(exit_statuses_keep_the_contract),
