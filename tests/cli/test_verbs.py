@@ -45,6 +45,7 @@ class Archive(Case):
     def test_it_follows_until_sigterm_and_then_says_where_it_stands(self):
         path = self.database("app.db")
         process = self.follow("app.db", self.store, "--capture", "50ms")
+        self.wait_for(lambda: self.last_txid() >= 1)  # sooner, the rows might be in the snapshot
         with connect(path) as db:
             insert(db, 10)
             self.wait_for(lambda: self.last_txid() >= 2)
