@@ -28,7 +28,9 @@
 #define FLAG_CATCHUP   1
 #define FLAG_POSITION  2
 #define FLAG_CLAMPED   4
-#define STATE_BYTES    96
+#define ROOTS_MAX      16 /* of TXIDs, that local state knows */
+#define ROOTS_OFFSET   80
+#define STATE_BYTES    (ROOTS_OFFSET + ROOTS_MAX * (8 + HF_ROOT_BYTES))
 #define REST_MS        1000
 #define PACE_MS        50
 
@@ -399,6 +401,24 @@ static enum hf_code segment_info(struct hf_slice header, struct hf_seg_info *ret
     return rc;
 }
 
+/* As many bytes as there should be behind this header, and the hash is theirs. */
+static bool is_whole(struct hf_slice segment, const struct header *h)
+{
+    const size_t entry = 8 + (size_t)h->info.page_bytes;
+
+    return segment.len >= HEADER_BYTES + TRAILER_BYTES &&
+           (segment.len - HEADER_BYTES - TRAILER_BYTES) % entry == 0 &&
+           hf_get_be64(segment.ptr + segment.len - 8) == hf_hash64(segment.ptr, segment.len - 8);
+}
+
+bool mem_segment_is_whole(struct hf_slice segment)
+{
+    struct header h;
+    struct hf_err ignored;
+
+    return header_decode(segment, &h, &ignored) == HF_OK && is_whole(segment, &h);
+}
+
 /* The whole segment, with its hash proved, and its header. */
 static enum hf_code read_segment(struct hf_source *source, struct hf_buf *ret, struct header *h,
                                  struct hf_err *err)
@@ -411,11 +431,7 @@ static enum hf_code read_segment(struct hf_source *source, struct hf_buf *ret, s
     rc = header_decode(hf_buf_slice(ret), h, err);
     if (rc != HF_OK)
         return hf_err_wrap(err, "%s", source->name);
-    const size_t entry = 8 + (size_t)h->info.page_bytes;
-
-    if (ret->len < HEADER_BYTES + TRAILER_BYTES ||
-        (ret->len - HEADER_BYTES - TRAILER_BYTES) % entry != 0 ||
-        hf_get_be64(ret->ptr + ret->len - 8) != hf_hash64(ret->ptr, ret->len - 8))
+    if (!is_whole(hf_buf_slice(ret), h))
         return hf_err_set(err, HF_DAMAGE, "%s: its hash is wrong", source->name);
     return HF_OK;
 }
@@ -437,8 +453,14 @@ void mem_segment_apply(struct hf_slice segment, struct hf_buf *image)
 
 /* ---- what a replica and a live side both keep ------------------------------------------------ */
 
+struct known_root {
+    uint64_t txid; /* 0: none */
+    struct hf_root root;
+};
+
 struct ledger {
     struct hf_state state;
+    struct known_root roots[ROOTS_MAX]; /* of the last TXIDs, each at its number modulo this */
     uint64_t seed;
     struct hf_root *hashes; /* state.pages_count of them */
     struct place place;
@@ -491,6 +513,11 @@ static enum hf_code ledger_judge(const struct ledger *l, const struct header *h,
     return HF_OK;
 }
 
+static void ledger_note_root(struct ledger *l)
+{
+    l->roots[l->state.txid % ROOTS_MAX] = (struct known_root){l->state.txid, l->state.root};
+}
+
 /* Move over a segment; pages go to `pages` too, if it is not NULL. */
 static enum hf_code ledger_apply(struct ledger *l, struct hf_source *source, struct hf_file *pages,
                                  struct hf_err *err)
@@ -526,6 +553,7 @@ static enum hf_code ledger_apply(struct ledger *l, struct hf_source *source, str
     l->state.time_ms = h.info.time_ms;
     l->state.page_bytes = h.info.page_bytes;
     l->state.has_root = true;
+    ledger_note_root(l);
     l->has_place = h.has_place;
     l->place = h.place;
     if (pages == NULL)
@@ -548,6 +576,12 @@ static enum hf_code ledger_save(const struct ledger *l, struct hf_fs *fs, const 
     hf_root_put(head + 32, l->state.root);
     place_encode(&l->place, head + 48);
     hf_put_be64(head + 72, l->seed);
+    for (size_t i = 0; i < ROOTS_MAX; i++) {
+        uint8_t *at = head + ROOTS_OFFSET + i * (8 + HF_ROOT_BYTES);
+
+        hf_put_be64(at, l->roots[i].txid);
+        hf_root_put(at + 8, l->roots[i].root);
+    }
     for (uint64_t p = 0; p < l->state.pages_count; p++)
         hf_root_put(hf_buf_extend(&out, HF_ROOT_BYTES), l->hashes[p]);
     seal(&out);
@@ -580,6 +614,11 @@ static enum hf_code ledger_load(struct ledger *l, struct hf_fs *fs, const char *
     };
     l->has_place = hf_get_be32(in.ptr + 20) != 0;
     l->place = place_decode(in.ptr + 48);
+    for (size_t i = 0; i < ROOTS_MAX; i++) {
+        const uint8_t *at = in.ptr + ROOTS_OFFSET + i * (8 + HF_ROOT_BYTES);
+
+        l->roots[i] = (struct known_root){hf_get_be64(at), hf_root_get(at + 8)};
+    }
     const uint64_t pages = hf_get_be64(in.ptr + 24);
 
     hf_assert(in.len == STATE_BYTES + 8 + pages * HF_ROOT_BYTES);
@@ -691,7 +730,6 @@ static enum hf_code mem_replica_open(const struct hf_replica_options *o, struct 
 struct mark {
     struct place place;
     uint64_t txid;
-    struct hf_root root;
 };
 
 struct mem_live {
@@ -738,8 +776,7 @@ static enum hf_code tell(struct mem_live *l, struct hf_err *err)
     l->ledger = l->untold;
     l->untold = (struct ledger){0};
     l->has_untold = false;
-    l->marks[l->marks_count++ % MARKS_MAX] =
-        (struct mark){l->untold_end, l->ledger.state.txid, l->ledger.state.root};
+    l->marks[l->marks_count++ % MARKS_MAX] = (struct mark){l->untold_end, l->ledger.state.txid};
     return HF_OK;
 }
 
@@ -847,7 +884,7 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
 {
     const uint32_t page_bytes = l->db->page_bytes;
     const int64_t now_ms = hf_now_ms(l->o.clock);
-    struct ledger next = {.state = l->ledger.state, .seed = l->ledger.seed};
+    struct ledger next = l->ledger;
     HF_AUTO_BUF segment = {0};
     bool differs = image->len / page_bytes != l->ledger.state.pages_count;
     enum hf_code rc;
@@ -893,6 +930,7 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
             .place = *end,
         };
 
+        ledger_note_root(&next);
         rc = give(&h, &segment, t, err);
     } else {
         next.state = l->ledger.state;
@@ -1083,19 +1121,10 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
 
 static bool live_root_at(struct hf_live *base, uint64_t txid, struct hf_root *ret)
 {
-    struct mem_live *l = live_of(base);
+    const struct known_root *known = &live_of(base)->ledger.roots[txid % ROOTS_MAX];
 
-    if (txid == l->ledger.state.txid) {
-        *ret = l->ledger.state.root;
-        return txid > 0;
-    }
-    for (uint64_t i = 0; i < l->marks_count && i < MARKS_MAX; i++) {
-        if (l->marks[i].txid == txid) {
-            *ret = l->marks[i].root;
-            return true;
-        }
-    }
-    return false;
+    *ret = known->root;
+    return txid > 0 && known->txid == txid;
 }
 
 static void live_detach(struct hf_live *base)
@@ -1152,8 +1181,7 @@ static enum hf_code mem_live_open(const struct hf_live_options *o, struct hf_liv
         return rc;
     }
     if (l->ledger.has_place)
-        l->marks[l->marks_count++] =
-            (struct mark){l->ledger.place, l->ledger.state.txid, l->ledger.state.root};
+        l->marks[l->marks_count++] = (struct mark){l->ledger.place, l->ledger.state.txid};
     *ret = &l->base;
     return HF_OK;
 }

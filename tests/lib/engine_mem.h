@@ -46,5 +46,7 @@ void mem_db_read(struct mem_db *db, uint64_t page, struct hf_buf *ret);
 /* For oracles: `image`, a database's pages one after the other, moves over the whole segment, which
  * is taken at its word: no hash is looked at, and it must not be damaged. */
 void mem_segment_apply(struct hf_slice segment, struct hf_buf *image);
+/* For oracles: the bytes are a segment, and whole. */
+bool mem_segment_is_whole(struct hf_slice segment);
 
 #endif

@@ -319,6 +319,15 @@ static void sync_bytes(struct node *n)
     drop_changes(n);
 }
 
+/* A write reaches the disk in part; the file's new size may have been noted before its bytes, which
+ * are zeros then. */
+static void tear(struct node *n, const struct change *c, struct hf_rand *rand)
+{
+    apply(&n->disk, c, cut_short(c->offset, c->data.len, rand));
+    if (hf_rand_below(rand, 2) == 0 && n->disk.len < c->offset + c->data.len)
+        resize(&n->disk, c->offset + c->data.len);
+}
+
 /* Of what was not synced this much reaches the disk, and the rest never will. */
 static void lose_bytes(struct node *n, struct hf_rand *rand)
 {
@@ -330,9 +339,10 @@ static void lose_bytes(struct node *n, struct hf_rand *rand)
 
         if (!all && hf_rand_below(rand, 2) == 0)
             continue;
-        const bool torn = !all && hf_rand_below(rand, TORN_ODDS) == 0;
-
-        apply(&n->disk, c, torn ? cut_short(c->offset, c->data.len, rand) : c->data.len);
+        if (c->data.len > 0 && !all && hf_rand_below(rand, TORN_ODDS) == 0)
+            tear(n, c, rand);
+        else
+            apply(&n->disk, c, c->data.len);
     }
     drop_changes(n);
 }

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -282,6 +283,54 @@ static size_t lose_commits(struct sim *s, struct database *db)
     return lost;
 }
 
+struct spooled {
+    struct fs_mem_view v;
+    const char *dir;
+    size_t count; /* of segments */
+    size_t torn;  /* of these */
+};
+
+static enum hf_code look_at_spooled(void *ctx, const char *name, struct hf_err *err)
+{
+    struct spooled *sp = ctx;
+    HF_AUTO_FREE char *path = hf_strfmt("%s/%s", sp->dir, name);
+    HF_AUTO_BUF bytes = {0};
+
+    if (strstr(name, ".ltx") == NULL)
+        return HF_OK;
+    hf_must(hf_fs_read_all(&sp->v.base, path, SIZE_MAX, &bytes, err), err);
+    sp->count++;
+    sp->torn += !mem_segment_is_whole(hf_buf_slice(&bytes));
+    return HF_OK;
+}
+
+static struct spooled look_at_spool(const struct machine *m)
+{
+    HF_AUTO_FREE char *dir = hf_strfmt("%s/spool", m->state_dir);
+    struct spooled sp = {.dir = dir};
+    struct hf_err err;
+
+    fs_mem_view_init(&sp.v, m->disk);
+    const enum hf_code rc = hf_fs_list(&sp.v.base, dir, look_at_spooled, &sp, &err);
+
+    hf_assert(rc == HF_OK || rc == HF_NOT_FOUND);
+    sp.dir = NULL;
+    return sp;
+}
+
+static void lose_power(struct machine *m)
+{
+    const struct spooled before = look_at_spool(m);
+
+    fs_mem_cut(m->disk, &m->sim->rand);
+    const struct spooled now = look_at_spool(m);
+
+    if (before.count > 0)
+        sim_count(m->sim, SIM_POWER_CUT_SPOOL);
+    if (now.torn > before.torn)
+        sim_count(m->sim, SIM_SPOOL_TORN);
+}
+
 void machines_reap(struct sim *s)
 {
     hf_assert(s->depth == 0);
@@ -291,7 +340,7 @@ void machines_reap(struct sim *s)
         reap(m);
         if (!m->cut || m->archiver != NULL || m->tools > 0)
             continue;
-        fs_mem_cut(m->disk, &s->rand);
+        lose_power(m);
         m->mono_us = -s->now_us + SECOND_US;
         m->suspended_until_us = 0;
         m->cut = false;

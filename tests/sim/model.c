@@ -233,6 +233,8 @@ static bool look_at_next(struct model *m)
 
     if (o == NULL)
         return false;
+    if (!mem_segment_is_whole(hf_buf_slice(&o->body)))
+        sim_fail(s, "%s was put, and is no whole segment", key);
     if (engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err) != HF_OK)
         sim_fail(s, "%s: %s", key, err.text);
     mem_segment_apply(hf_buf_slice(&o->body), &m->image);

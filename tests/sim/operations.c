@@ -202,6 +202,23 @@ static void cut_line(struct sim *s)
     lines_cut(s, (int64_t)sim_below(s, 60) * SECOND_US);
 }
 
+/* The network goes, and the power follows, as it does in a building. */
+static void black_out(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    const uint64_t commits = 1 + sim_below(s, 4);
+
+    if (!machine_is_alive(m))
+        return;
+    cut_line(s);
+    for (uint64_t i = 0; i < commits; i++) {
+        write_page(s, m->db, 1 + sim_below(s, SIM_PAGES_MAX));
+        sim_pass(s, 1 + (int64_t)sim_below(s, 1500000), NULL, NULL);
+    }
+    if (machine_is_alive(m))
+        process_kill(m->archiver, sim_below(s, 12), true);
+}
+
 static void set_clock(struct sim *s)
 {
     struct machine *m = any_machine(s);
@@ -357,6 +374,7 @@ void sim_operate(struct sim *s)
         {12, stand_still},
         {25, sim_set_weather},
         {8, cut_line},
+        {8, black_out},
         {10, set_clock},
         {20, change_state},
         {10, rot},

@@ -64,6 +64,8 @@
     X(KILL_TOOL, true, "of these, a restore, scrub or verify")                                     \
     X(POWER_CUT, true, "power cuts")                                                               \
     X(REWOUND, true, "of these, with commits of the database lost")                                \
+    X(POWER_CUT_SPOOL, true, "of these, with segments in the spool")                               \
+    X(SPOOL_TORN, true, "of these, with a segment there that is torn now")                         \
     X(SYNC_FAILED, true, "calls of fsync that failed")                                             \
     X(FILE_FAILED, true, "other calls of a file system that failed")                               \
     X(DISK_FULL, true, "calls that met a full disk")                                               \
