@@ -72,7 +72,7 @@ struct fs_mem {
     struct entry *journal;
     size_t journal_count;
     struct node *kept;
-    uint64_t free_bytes;
+    uint64_t room_bytes; /* for all files */
     uint64_t total_bytes;
     unsigned files_open;
 };
@@ -195,9 +195,26 @@ void fs_mem_free(struct fs_mem *m)
     hf_free(m);
 }
 
+/* What all files at and below the node hold. */
+static uint64_t used_bytes(const struct node *n)
+{
+    uint64_t bytes = n->now.len;
+
+    for (size_t i = 0; i < n->names_now.count; i++)
+        bytes += used_bytes(n->names_now.items[i].node);
+    return bytes;
+}
+
+static uint64_t room_left(const struct fs_mem *m)
+{
+    const uint64_t used = used_bytes(m->root);
+
+    return m->room_bytes > used ? m->room_bytes - used : 0;
+}
+
 void fs_mem_set_space(struct fs_mem *m, uint64_t free_bytes, uint64_t total_bytes)
 {
-    m->free_bytes = free_bytes;
+    m->room_bytes = used_bytes(m->root) + free_bytes;
     m->total_bytes = total_bytes;
 }
 
@@ -453,12 +470,35 @@ static enum hf_code file_read(struct hf_file *f, uint64_t offset, void *dst, siz
     return HF_OK;
 }
 
+/* The file may become so long. */
+static bool has_room(const struct mem_file *mf, uint64_t size_bytes)
+{
+    const uint64_t now_bytes = mf->node->now.len;
+
+    return mf->view->has_room || size_bytes <= now_bytes ||
+           size_bytes - now_bytes <= room_left(mf->view->disk);
+}
+
+static enum hf_code write_what_fits(const struct mem_file *mf, uint64_t offset,
+                                    struct hf_slice data, struct hf_err *err)
+{
+    const uint64_t end = mf->node->now.len + room_left(mf->view->disk);
+
+    data.len = end > offset ? (size_t)(end - offset) : 0;
+    if (data.len > 0)
+        change_bytes(mf->view->disk, mf->node, false, offset, data);
+    mf->view->full_count++;
+    return hf_err_set(err, HF_FULL, "write %s: no space left on the disk", mf->path);
+}
+
 static enum hf_code file_write(struct hf_file *f, uint64_t offset, struct hf_slice data,
                                struct hf_err *err)
 {
     const struct mem_file *mf = mem_file(f);
     const enum fs_mem_fate fate = judge(mf->view, FS_WRITE_INDEX, mf->path, err);
 
+    if (fate == FS_MEM_WORKS && !has_room(mf, offset + data.len))
+        return write_what_fits(mf, offset, data, err);
     if (fate == FS_MEM_FAILS && mf->view->rand != NULL)
         data.len = cut_short(offset, data.len, mf->view->rand);
     else if (fate == FS_MEM_FAILS)
@@ -626,13 +666,31 @@ static enum hf_code mem_open(struct hf_fs *fs, const char *path, enum hf_open ho
     return HF_OK;
 }
 
-/* The folders of two names; HF_IO: one of them is not there. */
-static enum hf_code need_dirs(const struct fs_mem *m, const char *from, const char *to,
-                              struct node **ret_from, struct node **ret_to, struct hf_err *err)
+/* A call by which the file at `from` gets the name `to`. */
+struct naming {
+    struct fs_mem *disk;
+    enum fs_mem_fate fate;
+    struct node *node;
+    struct node *from_dir;
+    struct node *to_dir;
+};
+
+/* HF_IO: the file, or one of the folders, is not there. */
+static enum hf_code begin_naming(struct hf_fs *fs, int kind, const char *from, const char *to,
+                                 struct naming *ret, struct hf_err *err)
 {
-    *ret_from = lookup_dir(m, from);
-    *ret_to = lookup_dir(m, to);
-    if (*ret_from == NULL || *ret_to == NULL || lookup(m, from) == NULL)
+    struct fs_mem *m = view(fs)->disk;
+
+    *ret = (struct naming){
+        .disk = m,
+        .fate = judge(view(fs), kind, to, err),
+        .node = lookup(m, from),
+        .from_dir = lookup_dir(m, from),
+        .to_dir = lookup_dir(m, to),
+    };
+    if (ret->fate == FS_MEM_FAILS)
+        return err->code;
+    if (ret->node == NULL || ret->from_dir == NULL || ret->to_dir == NULL)
         return hf_err_set(err, HF_IO, "%s to %s: no such file or folder", from, to);
     return HF_OK;
 }
@@ -640,41 +698,28 @@ static enum hf_code need_dirs(const struct fs_mem *m, const char *from, const ch
 static enum hf_code mem_rename(struct hf_fs *fs, const char *from, const char *to,
                                struct hf_err *err)
 {
-    struct fs_mem *m = view(fs)->disk;
-    const enum fs_mem_fate fate = judge(view(fs), FS_RENAME_INDEX, to, err);
-    struct node *from_dir;
-    struct node *to_dir;
-
-    if (fate == FS_MEM_FAILS)
-        return err->code;
-    const enum hf_code rc = need_dirs(m, from, to, &from_dir, &to_dir, err);
+    struct naming n;
+    const enum hf_code rc = begin_naming(fs, FS_RENAME_INDEX, from, to, &n, err);
 
     if (rc != HF_OK)
         return rc;
-    struct node *n = lookup(m, from);
-
-    if (n != lookup(m, to)) /* two names of one file: nothing happens. POSIX: rename() */
-        change_names(m, to_dir, hf_path_base(to), n, from_dir, hf_path_base(from), NULL);
-    return told(fate, err);
+    if (n.node != lookup(n.disk, to)) /* two names of one file: nothing happens. POSIX: rename() */
+        change_names(n.disk, n.to_dir, hf_path_base(to), n.node, n.from_dir, hf_path_base(from),
+                     NULL);
+    return told(n.fate, err);
 }
 
 static enum hf_code mem_link(struct hf_fs *fs, const char *from, const char *to, struct hf_err *err)
 {
-    struct fs_mem *m = view(fs)->disk;
-    const enum fs_mem_fate fate = judge(view(fs), FS_LINK_INDEX, to, err);
-    struct node *from_dir;
-    struct node *to_dir;
-
-    if (fate == FS_MEM_FAILS)
-        return err->code;
-    const enum hf_code rc = need_dirs(m, from, to, &from_dir, &to_dir, err);
+    struct naming n;
+    const enum hf_code rc = begin_naming(fs, FS_LINK_INDEX, from, to, &n, err);
 
     if (rc != HF_OK)
         return rc;
-    if (lookup(m, to) != NULL)
+    if (lookup(n.disk, to) != NULL)
         return hf_err_set(err, HF_CONFLICT, "link %s: it exists", to);
-    change_names(m, to_dir, hf_path_base(to), lookup(m, from), NULL, NULL, NULL);
-    return told(fate, err);
+    change_names(n.disk, n.to_dir, hf_path_base(to), n.node, NULL, NULL, NULL);
+    return told(n.fate, err);
 }
 
 static enum hf_code mem_unlink(struct hf_fs *fs, const char *path, struct hf_err *err)
@@ -759,8 +804,8 @@ static enum hf_code mem_space(struct hf_fs *fs, const char *path, uint64_t *ret_
 {
     if (judge(view(fs), FS_SPACE_INDEX, path, err) != FS_MEM_WORKS)
         return err->code;
-    *ret_free_bytes = view(fs)->disk->free_bytes;
     *ret_total_bytes = view(fs)->disk->total_bytes;
+    *ret_free_bytes = view(fs)->has_room ? *ret_total_bytes : room_left(view(fs)->disk);
     return HF_OK;
 }
 

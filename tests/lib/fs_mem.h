@@ -34,7 +34,8 @@ void fs_mem_remove(struct fs_mem *m, const char *path);
 void fs_mem_keep(struct fs_mem *m, const char *path);
 /* False: nothing was kept. */
 bool fs_mem_rewind(struct fs_mem *m, const char *path);
-/* What hf_fs_space() tells. */
+/* From now on the disk has room for so many bytes more, as hf_fs_space() tells; and whoever writes
+ * or removes files changes that. Folders and names take none. */
 void fs_mem_set_space(struct fs_mem *m, uint64_t free_bytes, uint64_t total_bytes);
 
 /* What becomes of a call. */
@@ -54,6 +55,8 @@ struct fs_mem_view {
     fs_mem_judge_fn *judge; /* or NULL; kinds are FS_..._INDEX of fs_fault.h */
     void *judge_ctx;
     struct hf_rand *rand; /* how much of a failed write or fsync took effect; borrowed */
+    bool has_room;        /* whatever the disk holds */
+    uint64_t full_count;  /* writes that found no room: HF_FULL */
     unsigned files_open;
 };
 

@@ -12,6 +12,8 @@
 #include "sim/line.h"
 #include "sim/model.h"
 
+#define DISK_BYTES (UINT64_C(1) << 40)
+
 /* ---- clocks --------------------------------------------------------------------------------- */
 
 static int64_t wall_now(struct hf_clock *c)
@@ -45,9 +47,21 @@ static struct machine *machine_new(struct sim *s, unsigned index)
     m->index = index;
     m->mono_us = -s->now_us + SECOND_US;
     m->disk = fs_mem_new(&m->clock);
+    machine_set_space(m, DISK_BYTES / 2);
     m->db = &s->dbs[index % s->dbs_count];
     m->state_dir = hf_archiver_state_dir(m->db->path, SIM_URL, SIM_STATE_ROOT);
     return m;
+}
+
+void machine_set_space(struct machine *m, uint64_t free_bytes)
+{
+    fs_mem_set_space(m->disk, free_bytes, DISK_BYTES);
+    m->space_bytes = free_bytes;
+}
+
+bool machine_has_little_space(const struct machine *m)
+{
+    return m->space_bytes < DISK_BYTES / 20;
 }
 
 void machines_new(struct sim *s)
@@ -78,6 +92,7 @@ static enum fs_mem_fate wear(struct process *p, int kind, const char *path, stru
                        kind == FS_TRUNCATE_INDEX;
     const bool syncs = kind == FS_SYNC_INDEX || kind == FS_SYNC_DIR_INDEX;
 
+    p->fs.has_room = s->quiet;
     if (s->quiet || kind == FS_SPACE_INDEX)
         return FS_MEM_WORKS;
     if (p->machine->disk_full && grows) {
@@ -122,6 +137,8 @@ void process_init(struct process *p, struct machine *m)
 
 void process_done(struct process *p)
 {
+    for (uint64_t i = 0; i < p->fs.full_count; i++)
+        sim_count(p->sim, SIM_NO_ROOM);
     hf_store_free(p->store);
     hf_assert(p->fs.files_open == 0);
 }
@@ -209,6 +226,7 @@ void machine_pause(struct machine *m, int64_t us, bool suspends)
     const int64_t now_us = m->sim->now_us;
 
     m->archiver->paused_until_us = now_us + us;
+    m->archiver->crowded_us = 0;
     if (!suspends || now_us < m->suspended_until_us)
         return;
     m->suspended_us = now_us + us;

@@ -24,6 +24,7 @@ struct machine {
     int64_t suspended_until_us; /* ... until then */
     struct database *db;
     struct fs_mem *disk;
+    uint64_t space_bytes;    /* that it was given last */
     unsigned disk_per_mille; /* of calls that fail */
     bool disk_full;
     bool cut; /* the power has failed, and its processes are to be reaped */
@@ -58,6 +59,9 @@ struct process {
     bool busy[HF_ARCHIVER_LOOPS]; /* on the stack */
     int64_t paused_until_us;
     uint64_t rounds;        /* made */
+    uint64_t log_bytes;     /* as the last of them told; 0: it failed */
+    int64_t crowded_us;     /* since then it follows a log that the disk has no space for; 0: it
+                               does not */
     uint64_t archived_txid; /* that it has told */
     size_t must_reach;      /* state of the database that is archived if it ends well */
 };
@@ -82,6 +86,9 @@ void machine_pause(struct machine *m, int64_t us, bool suspends);
 /* It dies now, or in one of its next calls. */
 void process_kill(struct process *p, uint64_t in_calls, bool by_power);
 bool machine_is_alive(const struct machine *m);
+/* Its disk has space for so many bytes. */
+void machine_set_space(struct machine *m, uint64_t free_bytes);
+bool machine_has_little_space(const struct machine *m);
 /* What has ended is taken away, and a machine whose power failed comes back. Not within a call. */
 void machines_reap(struct sim *s);
 

@@ -9,6 +9,11 @@
 #include "base/hash.h"
 #include "lib/fixture.h"
 
+#define COMMIT_BYTES    (UINT64_C(8) << 20) /* of the log: the application's commits are large ... */
+#define LOG_BYTES_SMALL (UINT64_C(64) << 20) /* ... so that archiver/DESIGN.md's limits are met */
+#define LOG_BYTES_LARGE (UINT64_C(1) << 30)
+#define CROWDED_US_MAX  (120 * SECOND_US)
+
 /* The seed at work: the engine's functions are not told. */
 static struct sim *watched;
 
@@ -129,13 +134,50 @@ static struct watched_taker watch(struct hf_taker *to, const struct hf_live *liv
     };
 }
 
+/* It must not hold on to a log for long that takes what little space there is. */
+static void judge_log(struct process *p, const struct hf_round *round)
+{
+    const struct sim *s = p->sim;
+    const bool crowded = round->log_bytes > LOG_BYTES_SMALL && machine_has_little_space(p->machine);
+
+    p->log_bytes = round->log_bytes;
+    if (!crowded || p->once || p->stop || s->quiet)
+        p->crowded_us = 0;
+    else if (p->crowded_us == 0)
+        p->crowded_us = s->now_us;
+    else if (s->now_us - p->crowded_us > CROWDED_US_MAX)
+        sim_fail(s, "machine %u: a log of %" PRIu64 " bytes is held on a disk with little space",
+                 p->machine->index, round->log_bytes);
+}
+
 static enum hf_code watched_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
                                   struct hf_err *err)
 {
+    struct process *p = watched->current;
     struct watched_taker w = watch(t, l, round);
 
-    watched->current->rounds++;
-    return inner->round(l, round, &w.base, err);
+    p->rounds++;
+    p->log_bytes = 0;
+    const enum hf_code rc = inner->round(l, round, &w.base, err);
+
+    if (rc != HF_OK)
+        return rc;
+    round->log_bytes = round->log_bytes / SIM_PAGE_BYTES * COMMIT_BYTES;
+    judge_log(p, round);
+    return HF_OK;
+}
+
+static void watched_detach(struct hf_live *l)
+{
+    struct process *p = watched->current;
+
+    if (p->log_bytes > LOG_BYTES_SMALL && p->crowded_us != 0)
+        sim_count(watched, SIM_LET_GO);
+    else if (p->log_bytes > LOG_BYTES_LARGE && !p->once && !p->stop)
+        sim_count(watched, SIM_LET_GO_STORE);
+    p->crowded_us = 0;
+    p->log_bytes = 0;
+    inner->detach(l);
 }
 
 static enum hf_code watched_catch_up(struct hf_live *l, struct hf_taker *t, bool *ret_made,
@@ -182,6 +224,7 @@ static enum hf_code watched_open(const struct hf_live_options *o, struct hf_live
     ops.round = watched_round;
     ops.snapshot = watched_snapshot;
     ops.catch_up = watched_catch_up;
+    ops.detach = watched_detach;
     ops.reset = watched_reset;
     (*ret)->ops = &ops;
     return HF_OK;

@@ -104,6 +104,14 @@ MUTANTS = {
         "    (void)!hf_fs_link(p->o->fs, p->pages, p->o->out_path, err);\n"
         "    rc = rebuild(p, report, err);\n"
         "    if (rc != HF_OK)\n        return rc;\n    return HF_OK;\n"),
+    "low-disk-not-let-go": (
+        "archiver/limits.c",
+        "if (held_bytes > HELD_BYTES_SMALL && partition_disk_is_low(p))",
+        "if (held_bytes > HELD_BYTES_SMALL && partition_disk_is_low(p) && false)"),
+    "not-attached-again": (
+        "archiver/attach.c",
+        "    if (spool_first(p->spool) != 0)\n        return LOOK_AGAIN_MS;\n",
+        "    if (p->let_go_ms > 0 || spool_first(p->spool) != 0)\n        return LOOK_AGAIN_MS;\n"),
     "retry-without-pause": (
         "archiver/partition.c",
         "if (jobs[i] != NULL && jobs[i] != goes_on)",

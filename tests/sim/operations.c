@@ -16,6 +16,9 @@
 #define CALM_TRIES_MAX  10
 #define RESTORES_AT_END 6
 #define FENCED_SECONDS  60
+#define SPACE_BYTES     (UINT64_C(1) << 39)
+#define SPACE_LOW_BYTES (UINT64_C(1) << 34)
+#define SPACE_BYTES_MAX 8192 /* where there is hardly any */
 
 static struct machine *any_machine(struct sim *s)
 {
@@ -196,6 +199,20 @@ void sim_set_weather(struct sim *s)
     }
 }
 
+/* Somebody fills a disk, so that nothing more can be written soon or that it is merely low; or
+ * makes room again. */
+static void change_space(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    const uint64_t how = sim_below(s, 4);
+    const uint64_t bytes = how == 0 ? sim_below(s, SPACE_BYTES_MAX) : SPACE_LOW_BYTES;
+
+    if (how < 2)
+        sim_count(s, SIM_SPACE);
+    machine_set_space(m, how < 2 ? bytes : SPACE_BYTES);
+    sim_note(s, "machine %u: its disk has space for %" PRIu64 " bytes", m->index, m->space_bytes);
+}
+
 static void cut_line(struct sim *s)
 {
     sim_count(s, SIM_OUTAGE);
@@ -362,23 +379,28 @@ void sim_operate(struct sim *s)
         unsigned weight;
         void (*run)(struct sim *s);
     } choices[] = {
+        /* the application */
         {330, commit},
         {20, resize},
         {10, restart_log},
         {4, replace_database},
         {10, copy_database},
         {280, wait},
+        /* archivers */
         {120, start},
         {15, stop},
         {25, crash},
         {12, stand_still},
+        /* what goes wrong */
         {25, sim_set_weather},
+        {15, change_space},
         {8, cut_line},
         {8, black_out},
         {10, set_clock},
         {20, change_state},
         {10, rot},
         {6, damage},
+        /* readers */
         {60, read_archive},
     };
     unsigned all = 0;
@@ -395,32 +417,41 @@ void sim_operate(struct sim *s)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
+/* What is waited for: another round of the machine's archiver, and that all is archived then. */
+struct calm {
+    const struct machine *machine;
+    uint64_t rounds;
+};
+
 static bool is_archived(void *ctx)
 {
-    const struct machine *m = ctx;
+    const struct calm *calm = ctx;
+    const struct machine *m = calm->machine;
     struct hf_archiver_status status;
 
     if (!machine_is_alive(m))
         return true;
     hf_archiver_status(m->archiver->archiver, 0, &status);
-    return status.caught_up && m->archiver->rounds > 0 &&
+    return status.caught_up && m->archiver->rounds > calm->rounds &&
            m->sim->model->stored == status.archived_txid;
 }
 
-static void end_all(struct sim *s)
+/* All archivers are told to stop, and do; but that of `goes_on` (or NULL). */
+static void end_all_but(struct sim *s, const struct machine *goes_on)
 {
     for (size_t i = 0; i < SIM_MACHINES; i++) {
         struct machine *m = s->machines[i];
 
-        if (m->archiver != NULL) {
-            m->archiver->paused_until_us = 0;
+        if (m->archiver == NULL)
+            continue;
+        m->archiver->paused_until_us = 0;
+        if (m != goes_on)
             machine_stop(m);
-        }
     }
     sim_pass(s, 120 * SECOND_US, NULL, NULL);
     machines_reap(s);
     for (size_t i = 0; i < SIM_MACHINES; i++) {
-        if (s->machines[i]->archiver != NULL)
+        if (s->machines[i]->archiver != NULL && s->machines[i] != goes_on)
             sim_fail(s, "machine %zu: a stop does not end", i);
     }
 }
@@ -432,10 +463,12 @@ static void calm_down(struct sim *s, struct machine *m)
         machines_reap(s);
         if (m->archiver == NULL)
             machine_start(m, false);
-        sim_pass(s, CALM_SECONDS * SECOND_US, is_archived, m);
+        struct calm calm = {.machine = m, .rounds = m->archiver->rounds};
+
+        sim_pass(s, CALM_SECONDS * SECOND_US, is_archived, &calm);
         if (!machine_is_alive(m))
             continue;
-        if (!is_archived(m))
+        if (!is_archived(&calm))
             sim_fail(s, "after %d s without faults not everything is archived", CALM_SECONDS);
         model_must_be_current(s->model, m->archiver);
         sim_count(s, SIM_CALM);
@@ -466,8 +499,15 @@ void sim_conclude(struct sim *s)
     struct machine *m = any_machine(s);
 
     s->quiet = true;
+    for (size_t i = 0; i < SIM_MACHINES; i++)
+        machine_set_space(s->machines[i], SPACE_BYTES);
     machines_reap(s);
-    end_all(s);
+    /* What happened before, an archiver gets over by itself, or one that starts later. */
+    const bool goes_on = machine_is_alive(m) && !m->archiver->stop && sim_chance(s, 700);
+
+    if (goes_on)
+        sim_count(s, SIM_CALM_GOES_ON);
+    end_all_but(s, goes_on ? m : NULL);
     write_page(s, m->db, 1);
     calm_down(s, m);
     if (!tools_scrub(s, m, 0))
@@ -480,5 +520,5 @@ void sim_conclude(struct sim *s)
     tools_list_catch_ups(s, m);
     for (int i = 0; i < RESTORES_AT_END; i++)
         restore(s, m, (enum hf_target_kind)(i % 3));
-    end_all(s);
+    end_all_but(s, NULL);
 }

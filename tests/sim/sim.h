@@ -51,6 +51,7 @@
     X(SEGMENT, false, "segments archived")                                                         \
     X(CATCH_UP, false, "of these, catch-ups")                                                      \
     X(CALM, false, "times of calm after which everything was archived")                            \
+    X(CALM_GOES_ON, false, "of these, by an archiver that had met the faults before")              \
     X(READ_FAILED, true, "reads of the store that failed")                                         \
     X(PUT_REFUSED, true, "puts that failed without effect")                                        \
     X(PUT_UNANSWERED, true, "puts that happened, unanswered")                                      \
@@ -69,6 +70,10 @@
     X(SYNC_FAILED, true, "calls of fsync that failed")                                             \
     X(FILE_FAILED, true, "other calls of a file system that failed")                               \
     X(DISK_FULL, true, "calls that met a full disk")                                               \
+    X(SPACE, true, "times a disk had little space")                                                \
+    X(NO_ROOM, true, "writes for which that was too little")                                       \
+    X(LET_GO, true, "logs let go of, as the disk had little space")                                \
+    X(LET_GO_STORE, true, "logs let go of, as they grew while the store took nothing")             \
     X(STATE_LOST, true, "local states removed")                                                    \
     X(STATE_OLD, true, "local states put back from a copy")                                        \
     X(CLOCK_BACK, true, "clocks set back")                                                         \

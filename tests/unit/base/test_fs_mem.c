@@ -267,6 +267,36 @@ static void a_folder_is_put_back_as_it_was(void **state)
     fs_mem_free(r.disk);
 }
 
+static void a_disk_takes_what_there_is_room_for(void **state)
+{
+    struct rig r;
+    struct hf_file *f;
+    char bytes[1024] = {0};
+    HF_AUTO_BUF found = {0};
+    uint64_t free_bytes = 0;
+    uint64_t total_bytes = 0;
+
+    (void)state;
+    rig_init(&r, 1);
+    f = open_file(&r, "/d/a");
+    write_sector(&r, f, 0, 'x');
+    fs_mem_set_space(r.disk, 700, 4096);
+    write_sector(&r, f, 0, 'y'); /* takes nothing more */
+    assert_int_equal(hf_file_write(f, 512, hf_slice(bytes, sizeof(bytes)), &r.err), HF_FULL);
+    assert_int_equal(r.v.full_count, 1);
+    hf_must(hf_fs_space(&r.v.base, "/d", &free_bytes, &total_bytes, &r.err), &r.err);
+    assert_int_equal(free_bytes, 0);
+    assert_int_equal(total_bytes, 4096);
+    hf_must(hf_file_truncate(f, 512 + 700, &r.err), &r.err); /* that is how long it is */
+    hf_must(hf_fs_space(&r.v.base, "/d", &free_bytes, &total_bytes, &r.err), &r.err);
+    assert_int_equal(free_bytes, 0);
+    hf_file_close(f);
+    hf_must(hf_fs_unlink(&r.v.base, "/d/a", &r.err), &r.err);
+    hf_must(hf_fs_space(&r.v.base, "/d", &free_bytes, &total_bytes, &r.err), &r.err);
+    assert_int_equal(free_bytes, 512 + 700);
+    fs_mem_free(r.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +308,7 @@ int main(void)
         cmocka_unit_test(what_was_removed_may_come_back),
         cmocka_unit_test(what_a_failed_fsync_should_have_written_may_never_be),
         cmocka_unit_test(a_folder_is_put_back_as_it_was),
+        cmocka_unit_test(a_disk_takes_what_there_is_room_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
