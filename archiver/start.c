@@ -100,6 +100,7 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
 static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
+    const bool lease = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
     enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
 
     if (rc != HF_OK)
@@ -119,6 +120,11 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
                               "them, or that object was removed and has to be put back. holdfast "
                               "can restore and verify them, and archives only to a URL of its own",
                               p->target.url);
+        /* Where only a lease holds, it alone keeps two from making it, one over the other. */
+        if (lease && p->owner.epoch == 0)
+            rc = claim(p, err);
+        if (rc != HF_OK)
+            return rc;
         hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout,
                        p->env->rand);
         rc = hf_format_create(&p->archive, &format, err);

@@ -44,6 +44,16 @@ static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_
 
 /* ---- whose the archive is ------------------------------------------------------------------- */
 
+/* Where only a lease holds, half of it must be left, as a put takes its time; more than all of it
+ * is left by a clock that was set back. */
+static bool lease_is_short(const struct partition *p)
+{
+    const int64_t left_ms = p->owner.lease_until_ms - hf_now_ms(p->env->clock);
+
+    return p->owner.lease_until_ms != 0 &&
+           (left_ms < HF_OWNER_LEASE_MS / 2 || left_ms > HF_OWNER_LEASE_MS);
+}
+
 static bool proof_is_fresh(const struct partition *p, uint64_t head)
 {
     const int64_t wall_ms = hf_now_ms(p->env->clock) - p->proof.wall_ms;
@@ -51,7 +61,7 @@ static bool proof_is_fresh(const struct partition *p, uint64_t head)
 
     /* By both clocks: one may be set back, the other stands still while the machine sleeps. */
     return p->proof.is && p->proof.head == head && wall_ms >= 0 && wall_ms < OWNER_LOOK_MS &&
-           mono_us < OWNER_LOOK_MS * INT64_C(1000);
+           mono_us < OWNER_LOOK_MS * INT64_C(1000) && !lease_is_short(p);
 }
 
 /*
@@ -69,8 +79,10 @@ enum hf_code partition_prove_owner(struct partition *p, uint64_t head, struct hf
                                           .head = head,
                                           .wall_ms = hf_now_ms(p->env->clock),
                                           .mono_us = hf_mono_us(p->env->clock)};
-    const enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
+    enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
 
+    if (rc == HF_OK && lease_is_short(p))
+        rc = hf_owner_touch(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
     p->proof = proof;
     p->proof.is = rc == HF_OK;
     return rc;
@@ -277,20 +289,22 @@ static enum hf_code upload_first(struct partition *p, struct hf_err *err)
 
 /* ---- the job -------------------------------------------------------------------------------- */
 
-/* Note until when the database was watched: hourly, and at the end. HF_FENCED, or HF_OK. */
-static enum hf_code touch_owner(struct partition *p, bool now, struct hf_err *err)
+/* Note until when the database was watched: hourly, and at the end, when nothing more will be put.
+ * HF_FENCED, or HF_OK. */
+static enum hf_code touch_owner(struct partition *p, bool last, struct hf_err *err)
 {
     const int64_t now_ms = hf_now_ms(p->env->clock);
     const bool lease = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
     const int64_t every_ms = lease ? HF_OWNER_LEASE_MS / 3 : OWNER_TOUCH_MS;
 
-    if (!now && now_ms - p->touched_ms < every_ms)
+    if (!last && now_ms - p->touched_ms < every_ms)
         return HF_OK;
     p->touched_ms = now_ms;
     (void)pthread_mutex_lock(&p->mutex);
     p->owner.last_txid = p->guarded.status.archived_txid;
     (void)pthread_mutex_unlock(&p->mutex);
-    const enum hf_code rc = hf_owner_touch(&p->archive, &p->owner, now_ms, err);
+    const enum hf_code rc = last ? hf_owner_leave(&p->archive, &p->owner, now_ms, err)
+                                 : hf_owner_touch(&p->archive, &p->owner, now_ms, err);
 
     if (rc == HF_FENCED || rc == HF_OK)
         return rc;

@@ -301,8 +301,8 @@ enum hf_code hf_owner_check(const struct hf_archive *a, struct hf_owner *me, str
     return reread(a, me, err);
 }
 
-enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
-                            struct hf_err *err)
+static enum hf_code touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                          int64_t lease_until_ms, struct hf_err *err)
 {
     const uint64_t last_txid = me->last_txid;
     enum hf_code put_rc = HF_OK;
@@ -317,7 +317,7 @@ enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int
             rc = reread(a, me, err);
             if (rc != HF_OK)
                 return rc;
-            next.lease_until_ms = now_ms + HF_OWNER_LEASE_MS;
+            next.lease_until_ms = lease_until_ms;
         }
         next.attached_until_ms = now_ms;
         next.last_txid = last_txid;
@@ -331,9 +331,22 @@ enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int
         rc = reread(a, me, err);
         if (rc != HF_OK)
             return rc;
-        if (me->attached_until_ms == now_ms && me->last_txid == last_txid)
+        if (me->attached_until_ms == now_ms && me->last_txid == last_txid &&
+            (has_cond(a) || me->lease_until_ms == lease_until_ms))
             return HF_OK;
     }
     return hf_err_set(err, put_rc, "%s was put %d times and read back without the change",
                       HF_NAME_OWNER, TRIES_MAX);
+}
+
+enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                            struct hf_err *err)
+{
+    return touch(a, me, now_ms, now_ms + HF_OWNER_LEASE_MS, err);
+}
+
+enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                            struct hf_err *err)
+{
+    return touch(a, me, now_ms, 0, err);
 }

@@ -8,8 +8,10 @@
  * On a store without conditional put (no HF_STORE_COND_PUT) this is only a lease: a claim is
  * refused while another node's lease runs, and read back after it is written. Two claims within one
  * round trip of each other can both succeed; the one that wrote first learns of it at its next
- * check or touch. The caller says so to the user and touches the object within half of
- * HF_OWNER_LEASE_MS. Functions may be called from any thread; a struct hf_owner belongs to one.
+ * check or touch. The caller says so to the user, touches the object within half of
+ * HF_OWNER_LEASE_MS, and puts nothing while less than that is left of its lease, so that what it
+ * puts is there before another may claim. Functions may be called from any thread; a struct
+ * hf_owner belongs to one.
  */
 #ifndef HF_ARCHIVE_OWNER_H
 #define HF_ARCHIVE_OWNER_H
@@ -32,7 +34,7 @@ struct hf_owner {
     int64_t attached_until_ms;      /* the owner is known to have watched the database until then */
     uint64_t last_txid;     /* that the store had confirmed when this was written: the archive may
                                end later than that, never earlier */
-    int64_t lease_until_ms; /* 0 where the store has conditional puts */
+    int64_t lease_until_ms; /* 0 where the store has conditional puts, or the owner has left */
     struct hf_etag etag;    /* of the object as last read or written */
 };
 
@@ -78,6 +80,11 @@ enum hf_code hf_owner_claim(const struct hf_archive *a, struct hf_owner *me, int
  * HF_UNCERTAIN  may be noted or not; still ours when last seen.
  */
 enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+                            struct hf_err *err) HF_MUST_CHECK;
+
+/* As hf_owner_touch(), by an owner that puts nothing more: its lease, where it has one, is over, so
+ * that the next owner need not wait. */
+enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
                             struct hf_err *err) HF_MUST_CHECK;
 
 /*

@@ -197,6 +197,12 @@ static void without_conditional_puts_a_running_lease_is_respected(void **state)
     hf_must(hf_owner_claim(&f.archive, &b, NOW + 30001 + HF_OWNER_LEASE_MS, &f.err), &f.err);
     assert_int_equal(hf_owner_touch(&f.archive, &again, NOW + 999999, &f.err), HF_FENCED);
     hf_must(hf_owner_check(&f.archive, &b, &f.err), &f.err);
+
+    /* An owner that leaves is not waited for. */
+    hf_must(hf_owner_leave(&f.archive, &b, NOW + 1000000, &f.err), &f.err);
+    assert_int_equal(b.attached_until_ms, NOW + 1000000);
+    assert_int_equal(b.lease_until_ms, 0);
+    hf_must(hf_owner_claim(&f.archive, &again, NOW + 1000001, &f.err), &f.err);
     fake_done(&f);
 }
 

@@ -538,6 +538,40 @@ static void a_stop_archives_what_was_committed_before_it(void **state)
     assert_int_equal(archived(r), r->p->guarded.status.captured_txid);
 }
 
+/* A second pass need not wait for the lease of the first. */
+static void a_stop_gives_back_the_lease_of_a_store_without_conditional_puts(void **state)
+{
+    struct rig *r = *state;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    until_archived(r);
+    must_end(r, 60, HF_OK);
+    end_partition(r);
+    r->stop = false;
+    start_partition(r, true);
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_OK);
+}
+
+/* Else two that begin an archive at once could make its format one over the other. */
+static void without_conditional_puts_the_format_is_made_under_the_lease(void **state)
+{
+    struct rig *r = *state;
+    struct hf_archive a;
+    struct hf_owner other;
+    struct hf_err err;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    hf_must(hf_archive_open(&r->store->base, "a", &a, &err), &err);
+    hf_owner_init(&other, &r->rand, "other", 1);
+    hf_must(hf_owner_claim(&a, &other, hf_now_ms(&r->clock.base), &err), &err);
+    for_seconds(r, 30);
+    assert_null(store_mem_find(r->mem, "a/holdfast/format"));
+    for_seconds(r, 90);
+    assert_non_null(store_mem_find(r->mem, "a/holdfast/format"));
+    assert_int_equal(archived(r), 1);
+}
+
 static struct rig *stopped_rig;
 
 /* The round has looked; then something is committed, and only then the stop is asked for. */
@@ -994,6 +1028,33 @@ static void a_large_segment_whose_answer_was_lost_is_known_again(void **state)
     assert_int_equal(r->store->guarded.failed, 1);
 }
 
+/* Else the put could come behind the claim of another archiver, and over what that has put. */
+static void nothing_is_put_with_less_than_half_of_a_lease_left(void **state)
+{
+    struct rig *r = *state;
+    struct hf_err err;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    until_archived(r);
+    r->p->proof.is = false;
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    const int64_t until_ms = r->p->owner.lease_until_ms;
+
+    test_clock_move(&r->clock,
+                    (until_ms - hf_now_ms(&r->clock.base) - HF_OWNER_LEASE_MS / 2) * 1000);
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    assert_int_equal(r->p->owner.lease_until_ms, until_ms); /* half of it is left */
+    test_clock_move(&r->clock, 1000);
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_PUT,
+                                                        .fail_at = 1,
+                                                        .from_then_on = true,
+                                                        .code = HF_TRANSIENT});
+    assert_int_equal(partition_prove_owner(r->p, 7, &err), HF_TRANSIENT);
+    store_fault_arm(r->store, (struct store_fault_plan){0});
+    hf_must(partition_prove_owner(r->p, 7, &err), &err);
+    assert_int_equal(r->p->owner.lease_until_ms, hf_now_ms(&r->clock.base) + HF_OWNER_LEASE_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1009,6 +1070,8 @@ int main(void)
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
         T(a_start_beside_an_archiver_tells_what_it_adopts),
         T(a_stop_archives_what_was_committed_before_it),
+        T(a_stop_gives_back_the_lease_of_a_store_without_conditional_puts),
+        T(without_conditional_puts_the_format_is_made_under_the_lease),
         T(a_stop_that_comes_into_a_round_has_another_one),
         T(a_stop_while_the_log_is_not_held_does_not_end_well),
         T(a_stop_after_damage_of_the_log_does_not_end_well),
@@ -1034,6 +1097,7 @@ int main(void)
         T(without_a_slot_the_first_snapshot_is_waited_for_unattached),
         T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
         T(an_answer_of_the_owner_is_as_old_as_its_question),
+        T(nothing_is_put_with_less_than_half_of_a_lease_left),
         T(whoever_asks_for_a_boundary_lets_go_for_a_checkpoint_that_waits),
 #undef T
         cmocka_unit_test_setup_teardown(a_large_segment_goes_up_in_pieces, setup_large, teardown),
