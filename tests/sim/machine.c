@@ -269,6 +269,8 @@ static void judge_end(struct process *p)
     sim_say(s, rc != HF_OK ? err.text : "");
     if (rc == HF_FENCED)
         sim_count(s, SIM_FENCED);
+    if (rc == HF_BUSY && s->leases)
+        sim_count(s, SIM_LEASE_RUNS);
     if (rc == HF_OK || rc == HF_DAMAGE)
         model_must_have_reached(s->model, p);
 }

@@ -104,6 +104,22 @@ MUTANTS = {
         "    (void)!hf_fs_link(p->o->fs, p->pages, p->o->out_path, err);\n"
         "    rc = rebuild(p, report, err);\n"
         "    if (rc != HF_OK)\n        return rc;\n    return HF_OK;\n"),
+    "lease-not-waited-for": (
+        "src/archive/owner.c",
+        "if (has_cond(a) || now->lease_until_ms <= now_ms ||",
+        "if (has_cond(a) || now->lease_until_ms <= now_ms || true ||"),
+    "lease-kept": (
+        "archiver/upload.c",
+        "last ? hf_owner_leave(",
+        "last && false ? hf_owner_leave("),
+    "lease-runs-out": (
+        "archiver/upload.c",
+        "return p->owner.lease_until_ms != 0 &&",
+        "return false && p->owner.lease_until_ms != 0 &&"),
+    "format-without-lease": (
+        "archiver/start.c",
+        "if (lease && p->owner.epoch == 0)",
+        "if (lease && p->owner.epoch == 0 && false)"),
     "low-disk-not-let-go": (
         "archiver/limits.c",
         "if (held_bytes > HELD_BYTES_SMALL && partition_disk_is_low(p))",

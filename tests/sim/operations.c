@@ -11,14 +11,16 @@
 #include "sim/model.h"
 #include "sim/tools.h"
 
-#define ROT_BYTES_MAX   SIM_PAGE_BYTES
-#define CALM_SECONDS    1800
-#define CALM_TRIES_MAX  10
-#define RESTORES_AT_END 6
-#define FENCED_SECONDS  60
-#define SPACE_BYTES     (UINT64_C(1) << 39)
-#define SPACE_LOW_BYTES (UINT64_C(1) << 34)
-#define SPACE_BYTES_MAX 8192 /* where there is hardly any */
+#define ROT_BYTES_MAX      SIM_PAGE_BYTES
+#define CALM_SECONDS       1800
+#define CALM_TRIES_MAX     10
+#define RESTORES_AT_END    6
+#define FENCED_SECONDS     60
+#define LEASE_SECONDS      45 /* for a lease that was given back, and is not waited for to its end */
+#define LEASE_CLOCK_US_MAX (5 * SECOND_US)
+#define SPACE_BYTES        (UINT64_C(1) << 39)
+#define SPACE_LOW_BYTES    (UINT64_C(1) << 34)
+#define SPACE_BYTES_MAX    8192 /* where there is hardly any */
 
 static struct machine *any_machine(struct sim *s)
 {
@@ -243,6 +245,11 @@ static void set_clock(struct sim *s)
     const bool back = sim_chance(s, 500);
 
     m->wall_us += back ? -us : us;
+    /* A lease is worth as much as the clocks agree. */
+    if (s->leases && m->wall_us > LEASE_CLOCK_US_MAX)
+        m->wall_us = LEASE_CLOCK_US_MAX;
+    else if (s->leases && m->wall_us < -LEASE_CLOCK_US_MAX)
+        m->wall_us = -LEASE_CLOCK_US_MAX;
     sim_count(s, back ? SIM_CLOCK_BACK : SIM_CLOCK_AHEAD);
     sim_note(s, "machine %u: the clock is now off by %lld us", m->index, (long long)m->wall_us);
 }
@@ -477,6 +484,24 @@ static void calm_down(struct sim *s, struct machine *m)
     sim_fail(s, "an archiver that meets no faults always ends");
 }
 
+/* Where there are leases, whoever comes later waits until the older one has gone. */
+static void hand_over_lease(struct sim *s, struct machine *from, struct machine *to)
+{
+    struct calm calm = {.machine = to};
+
+    machine_start(to, false);
+    sim_pass(s, FENCED_SECONDS * SECOND_US, NULL, NULL);
+    if (!machine_is_alive(from) || to->archiver->rounds > 0)
+        sim_fail(s, "a newer archiver came, though the older one has a lease");
+    machine_stop(from);
+    sim_pass(s, LEASE_SECONDS * SECOND_US, is_archived, &calm);
+    machines_reap(s);
+    if (from->archiver != NULL || !is_archived(&calm))
+        sim_fail(s, "%d s after an archiver was told to stop another one has not got its lease",
+                 LEASE_SECONDS);
+    sim_count(s, SIM_LEASE_HANDED_OVER);
+}
+
 /* Whoever comes later has the archive soon, though the older one has something to archive, too. */
 static void hand_over(struct sim *s, struct machine *from, struct machine *to)
 {
@@ -512,7 +537,10 @@ void sim_conclude(struct sim *s)
     calm_down(s, m);
     if (!tools_scrub(s, m, 0))
         sim_fail(s, "after a time of calm a scrub does not compare everything");
-    hand_over(s, m, s->machines[1 - m->index]);
+    if (s->leases)
+        hand_over_lease(s, m, s->machines[1 - m->index]);
+    else
+        hand_over(s, m, s->machines[1 - m->index]);
     model_look(s->model);
     model_check_objects(s->model);
     tools_verify(s, m);

@@ -172,6 +172,9 @@ static void begin(struct sim *s, uint64_t seed, bool trace)
     s->clock = (struct hf_clock){.now_us = true_now, .mono_us = true_now};
     s->pool = hf_pool_new(0);
     s->store = store_mem_new(&s->clock);
+    s->leases = sim_chance(s, 150);
+    if (s->leases)
+        sim_count(s, SIM_LEASES);
     s->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
     s->model = model_new(s);
     s->lines = lines_new();

@@ -52,6 +52,9 @@
     X(CATCH_UP, false, "of these, catch-ups")                                                      \
     X(CALM, false, "times of calm after which everything was archived")                            \
     X(CALM_GOES_ON, false, "of these, by an archiver that had met the faults before")              \
+    X(LEASES, false, "seeds with a store that has no conditional puts")                            \
+    X(LEASE_RUNS, false, "passes that met another's lease there")                                  \
+    X(LEASE_HANDED_OVER, false, "leases that one archiver gave back, and another took")            \
     X(READ_FAILED, true, "reads of the store that failed")                                         \
     X(PUT_REFUSED, true, "puts that failed without effect")                                        \
     X(PUT_UNANSWERED, true, "puts that happened, unanswered")                                      \
@@ -130,6 +133,7 @@ struct sim {
     int64_t now_us;
     struct hf_pool *pool;
     struct store_mem *store;
+    bool leases;                       /* the store has no conditional puts */
     struct database dbs[SIM_MACHINES]; /* one for both machines; or one each, and one archive */
     size_t dbs_count;
     size_t primary; /* which of them the application uses */
