@@ -46,6 +46,25 @@ static enum hf_code refuse_empty(const struct partition *p, uint64_t txid, struc
         p->target.url, txid, p->state_dir);
 }
 
+/* The newest under which a segment of the spool was made, which may be put yet: no owner may have
+ * an older one than what is there. 0: there is none that tells. */
+static uint64_t spooled_epoch(struct partition *p)
+{
+    uint64_t newest = 0;
+
+    for (uint64_t txid = spool_first(p->spool); txid != 0 && txid <= spool_last(p->spool); txid++) {
+        HF_CLEANUP(spool_source_done) struct spool_source source = {0};
+        struct hf_seg_info info;
+        struct hf_err ignored;
+
+        if (spool_source_open(p->spool, txid, &source, &ignored) == HF_OK &&
+            hf_source_read_info(&source.base, p->target.engine->codec, &info, &ignored) == HF_OK &&
+            info.epoch > newest)
+            newest = info.epoch;
+    }
+    return newest;
+}
+
 /* The newest epoch that a segment was written under, for where no owner object tells. If it began
  * at 1 again, an archiver from before could take the next owner's segments for its own past. */
 static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_err *err)
@@ -88,7 +107,8 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
     if (rc != HF_OK)
         return rc;
     me = p->owner;
-    me.epoch = epoch;
+    me.epoch = spooled_epoch(p);
+    me.epoch = epoch > me.epoch ? epoch : me.epoch;
     rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
     if (rc != HF_OK)
         return rc;
@@ -380,9 +400,9 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes, struct hf
 
     p->proof.is = false;
     if (rc == HF_OK)
-        rc = claim_archive(p, page_bytes, err);
-    if (rc == HF_OK)
         rc = spool_open(p->env->fs, spool_dir, &p->spool, err);
+    if (rc == HF_OK)
+        rc = claim_archive(p, page_bytes, err);
     if (rc == HF_OK)
         rc = open_live(p, err);
     if (rc == HF_OK)

@@ -526,6 +526,29 @@ static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
     }
 }
 
+/* What waits in the spool was made under an epoch that the archive may not have seen yet. */
+static void without_an_owner_the_epoch_is_above_those_of_archive_and_spool(void **state)
+{
+    struct rig *r = *state;
+    struct hf_err err;
+
+    until_archived(r);
+    end_partition(r);
+    start_partition(r, false);
+    until_phase(r, PHASE_FOLLOW);
+    assert_int_equal(r->p->owner.epoch, 2);
+    break_store(r);
+    write_page(r, 3);
+    for_seconds(r, 3);
+    assert_int_not_equal(spool_first(r->p->spool), 0);
+    end_partition(r);
+    store_fault_arm(r->store, (struct store_fault_plan){0});
+    hf_must(hf_store_delete(&r->mem->base, "a/holdfast/owner", &err), &err);
+    start_partition(r, false);
+    until_archived(r);
+    assert_int_equal(r->p->owner.epoch, 3);
+}
+
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 static void a_stop_archives_what_was_committed_before_it(void **state)
@@ -1069,6 +1092,7 @@ int main(void)
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
         T(a_start_beside_an_archiver_tells_what_it_adopts),
+        T(without_an_owner_the_epoch_is_above_those_of_archive_and_spool),
         T(a_stop_archives_what_was_committed_before_it),
         T(a_stop_gives_back_the_lease_of_a_store_without_conditional_puts),
         T(without_conditional_puts_the_format_is_made_under_the_lease),
