@@ -462,6 +462,7 @@ struct ledger {
     struct hf_state state;
     struct known_root roots[ROOTS_MAX]; /* of the last TXIDs, each at its number modulo this */
     uint64_t seed;
+    bool no_seed;           /* it is lost: roots prove nothing */
     struct hf_root *hashes; /* state.pages_count of them */
     struct place place;
     bool has_place;
@@ -547,12 +548,12 @@ static enum hf_code ledger_apply(struct ledger *l, struct hf_source *source, str
         if (rc != HF_OK)
             return rc;
     }
-    if (!hf_root_equal(l->state.root, h.info.root))
+    if (!l->no_seed && !hf_root_equal(l->state.root, h.info.root))
         return hf_err_set(err, HF_DAMAGE, "%s does not lead to its root", source->name);
     l->state.txid = h.info.max_txid;
     l->state.time_ms = h.info.time_ms;
     l->state.page_bytes = h.info.page_bytes;
-    l->state.has_root = true;
+    l->state.has_root = !l->no_seed;
     ledger_note_root(l);
     l->has_place = h.has_place;
     l->place = h.place;
@@ -631,7 +632,7 @@ static enum hf_code ledger_load(struct ledger *l, struct hf_fs *fs, const char *
 static void ledger_reset(struct ledger *l)
 {
     hf_free(l->hashes);
-    *l = (struct ledger){.seed = l->seed};
+    *l = (struct ledger){.seed = l->seed, .no_seed = l->no_seed};
 }
 
 /* ---- the replica ----------------------------------------------------------------------------- */
@@ -713,6 +714,7 @@ static enum hf_code mem_replica_open(const struct hf_replica_options *o, struct 
     r->stop = o->stop;
     r->digest_path = hf_strdup(o->digest_path);
     r->ledger.seed = o->seed;
+    r->ledger.no_seed = o->no_seed;
     if (o->pages_path != NULL)
         rc = hf_fs_open(o->fs, o->pages_path, HF_OPEN_NEW, o->mode, &r->pages, err);
     else if (!o->anew)

@@ -79,6 +79,8 @@ enum hf_code process_is_dead(struct hf_err *err);
 
 /* An archiver on the machine, which has none. */
 void machine_start(struct machine *m, bool once);
+/* The same; with `proved_only` it archives nothing but what the log proves, for a scrub. */
+void machine_start_as(struct machine *m, bool once, bool proved_only);
 /* Told to stop. */
 void machine_stop(struct machine *m);
 /* Its archiver stands still for so long, and with `suspends` so does the monotonic clock. */

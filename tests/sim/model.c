@@ -5,12 +5,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "archive/owner.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "lib/fixture.h"
 
-#define COMMIT_BYTES    (UINT64_C(8) << 20) /* of the log: the application's commits are large ... */
-#define LOG_BYTES_SMALL (UINT64_C(64) << 20) /* ... so that archiver/DESIGN.md's limits are met */
+/* A commit is long in the log, so that the limits of archiver/DESIGN.md are met. */
+#define COMMIT_BYTES    (UINT64_C(8) << 20)
+#define LOG_BYTES_SMALL (UINT64_C(64) << 20)
 #define LOG_BYTES_LARGE (UINT64_C(1) << 30)
 #define CROWDED_US_MAX  (120 * SECOND_US)
 
@@ -263,6 +265,19 @@ static bool was_captured(const struct model *m, uint64_t txid, const struct mode
     return false;
 }
 
+/* Else the owner would be told that it is fenced by what was there before it. */
+static void judge_epoch(const struct model *m)
+{
+    const struct store_mem_object *o = store_mem_find(m->sim->store, SIM_PREFIX "/" HF_NAME_OWNER);
+    struct hf_owner owner = {0};
+    struct hf_err ignored;
+
+    if (o != NULL && hf_owner_parse(hf_buf_slice(&o->body), &owner, &ignored) == HF_OK &&
+        owner.epoch < m->epoch)
+        sim_fail(m->sim, "a segment has epoch %" PRIu64 ", and the archive's owner %" PRIu64,
+                 m->epoch, owner.epoch);
+}
+
 static bool look_at_next(struct model *m)
 {
     struct sim *s = m->sim;
@@ -289,6 +304,8 @@ static bool look_at_next(struct model *m)
         .clamped = info.clamped,
     };
 
+    m->epoch = info.epoch > m->epoch ? info.epoch : m->epoch;
+    judge_epoch(m);
     if (!was_captured(m, txid, &t))
         sim_fail(s, "%s holds what nobody captured as TXID %" PRIu64, key, txid);
     m->txids = hf_realloc(m->txids, txid + 1, sizeof(*m->txids));
@@ -362,6 +379,15 @@ void model_must_have_reached(const struct model *m, const struct process *p)
              "machine %u: the archiver ended well with TXID %" PRIu64
              ", which is not state %zu of the database, nor a later one",
              p->machine->index, txid, p->must_reach);
+}
+
+bool model_has_caught_up(const struct model *m, uint64_t lives)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < m->captures_count; i++)
+        has = has || (m->captures[i].life > lives && m->captures[i].catchup);
+    return has;
 }
 
 void model_check_objects(struct model *m)

@@ -4,7 +4,7 @@
  * of what was captured, and of what the store was given.
  *
  * 1. Each TXID of the archive holds a state that the database had when an archiver captured it, and
- *    has its time. It never changes.
+ *    has its time. It never changes. Whoever owns the archive has the newest epoch of all.
  * 2. What an archiver tells as archived is there, without a hole, and is what it captured.
  * 3. An archiver that ends well has archived what was committed before it was told to stop.
  * Restores, rebuilds, verifies and scrubs are compared with this.
@@ -41,6 +41,7 @@ struct model {
     size_t captures_count;
     struct model_txid *txids; /* of the archive; [0] is none */
     uint64_t stored;          /* the last TXID that is there */
+    uint64_t epoch;           /* the newest of these segments */
     uint64_t told;            /* the last TXID that was told as archived */
     struct hf_buf image;      /* of the database at `stored` */
     struct hf_position asked; /* by a scrub; */
@@ -70,6 +71,8 @@ void model_must_be_current(const struct model *m, const struct process *p);
 /* `p` has ended well: what it told last is the state p->must_reach of its database, or a later one.
  */
 void model_must_have_reached(const struct model *m, const struct process *p);
+/* A process that was begun after `lives` others has made a catch-up. */
+bool model_has_caught_up(const struct model *m, uint64_t lives);
 /* Every object is as it was when it came. */
 void model_check_objects(struct model *m);
 /* The key of the segment that holds a TXID. */

@@ -120,6 +120,22 @@ MUTANTS = {
         "archiver/start.c",
         "if (lease && p->owner.epoch == 0)",
         "if (lease && p->owner.epoch == 0 && false)"),
+    "epoch-begins-anew": (
+        "archiver/start.c",
+        "if (rc == HF_OK && info.epoch > *ret)",
+        "if (rc == HF_OK && info.epoch > *ret && false)"),
+    "format-made-over-segments": (
+        "archiver/start.c",
+        "if (head.max_txid > 0)\n            return hf_err_set(err, HF_USAGE,",
+        "if (head.max_txid > 0 && false)\n            return hf_err_set(err, HF_USAGE,"),
+    "tail-not-asked-for": (
+        "archiver/start.c",
+        "    if (confirmed <= head)\n        return HF_OK;\n",
+        "    if (confirmed <= head || true)\n        return HF_OK;\n"),
+    "scrub-archives-what-it-judges": (
+        "archiver/attach.c",
+        "    if (p->target.never_catch_up)\n        return hf_err_set(err, HF_CONFLICT,",
+        "    if (p->target.never_catch_up && false)\n        return hf_err_set(err, HF_CONFLICT,"),
     "low-disk-not-let-go": (
         "archiver/limits.c",
         "if (held_bytes > HELD_BYTES_SMALL && partition_disk_is_low(p))",

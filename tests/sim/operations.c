@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "lib/fixture.h"
+#include "sim/harm.h"
 #include "sim/line.h"
 #include "sim/machine.h"
 #include "sim/model.h"
@@ -16,7 +17,7 @@
 #define CALM_TRIES_MAX     10
 #define RESTORES_AT_END    6
 #define FENCED_SECONDS     60
-#define LEASE_SECONDS      45 /* for a lease that was given back, and is not waited for to its end */
+#define LEASE_SECONDS      45 /* for a lease that was given back */
 #define LEASE_CLOCK_US_MAX (5 * SECOND_US)
 #define SPACE_BYTES        (UINT64_C(1) << 39)
 #define SPACE_LOW_BYTES    (UINT64_C(1) << 34)
@@ -291,6 +292,38 @@ static bool is_settled(struct sim *s, const struct machine *m)
     return status.caught_up;
 }
 
+static bool is_claimable(struct machine *m)
+{
+    struct fs_mem_view v;
+    struct hf_archive archive;
+    struct hf_err err;
+
+    fs_mem_view_init(&v, m->disk);
+    hf_must(hf_archive_open(&m->sim->store->base, SIM_PREFIX, &archive, &err), &err);
+    return hf_archiver_check_claim(&v.base, &m->clock, &archive, m->state_dir, &err) == HF_OK;
+}
+
+/* Nobody archives, and a page may have rotted: a scrub finds that, and does not archive it. */
+static void scrub_unattended(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+    struct database *db = m->db;
+    const uint64_t pages = mem_db_pages(db->mem);
+    const uint64_t page = sim_chance(s, 600) && pages > 0 ? 1 + sim_below(s, pages) : 0;
+
+    model_look(s->model);
+    if (m->archiver != NULL || s->machines[1 - m->index]->archiver != NULL || m->cut ||
+        s->model->stored == 0 || lines_due_us(s) != INT64_MAX || !is_claimable(m))
+        return;
+    s->quiet = true;
+    if (page != 0)
+        mem_db_rot(db->mem, page, sim_below(s, ROT_BYTES_MAX), (uint8_t)(1 << sim_below(s, 8)));
+    tools_scrub_unattended(s, m, page);
+    s->quiet = false;
+    if (page != 0)
+        write_page(s, db, page);
+}
+
 /* A page decays, a scrub looks, and the application writes the page anew. */
 static void rot(struct sim *s)
 {
@@ -311,17 +344,22 @@ static void rot(struct sim *s)
     write_page(s, db, page);
 }
 
-static void damage(struct sim *s)
+/* Whoever is there meets an object that is harmed. */
+static void harm(struct sim *s)
 {
     struct machine *m = any_machine(s);
-    const bool quiet = s->quiet;
+    const struct machine *other = s->machines[1 - m->index];
 
-    model_look(s->model);
-    if (s->model->stored == 0 || m->cut)
+    if (m->cut || other->cut)
         return;
-    s->quiet = true;
-    tools_damage(s, m, sim_chance(s, 500));
-    s->quiet = quiet;
+    if (sim_chance(s, 500))
+        harm_meets_tools(s, m);
+    else if (other->archiver != NULL || lines_due_us(s) != INT64_MAX)
+        return; /* whatever comes late would speak of another owner than is there */
+    else if (m->archiver == NULL)
+        harm_meets_start(s, m);
+    else if (machine_is_alive(m) && mem_db_pages(m->db->mem) > 0)
+        harm_meets_archiver(s, m);
 }
 
 /* ---- readers -------------------------------------------------------------------------------- */
@@ -406,7 +444,8 @@ void sim_operate(struct sim *s)
         {10, set_clock},
         {20, change_state},
         {10, rot},
-        {6, damage},
+        {12, harm},
+        {20, scrub_unattended},
         /* readers */
         {60, read_archive},
     };

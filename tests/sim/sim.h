@@ -45,6 +45,8 @@
     X(VERIFY, false, "verifies")                                                                   \
     X(SCRUB, false, "scrubs beside an archiver")                                                   \
     X(SCRUB_ALONE, false, "scrubs alone")                                                          \
+    X(SCRUB_FIRST, false, "of these scrubs, behind what the log proved, with an archiver for it")  \
+    X(SCRUB_SUPPOSED, false, "of these scrubs, where the log proved nothing")                      \
     X(SCRUB_CLEAN, false, "of these scrubs, complete and clean")                                   \
     X(SCRUB_LIMIT, false, "of these scrubs, incomplete")                                           \
     X(SCRUB_CANNOT, false, "of these scrubs, without a verdict")                                   \
@@ -87,8 +89,14 @@
     X(LOG_LOST, true, "logs lost while they were followed")                                        \
     X(REPLACED, true, "databases replaced")                                                        \
     X(PAGE_ROTTED, true, "pages rotted, and found")                                                \
-    X(OBJECT_DAMAGED, true, "objects damaged, and found")                                          \
-    X(OBJECT_REMOVED, true, "objects removed, and found")
+    X(OBJECT_DAMAGED, true, "segments damaged")                                                    \
+    X(OBJECT_REMOVED, true, "segments removed")                                                    \
+    X(FORMAT_DAMAGED, true, "formats damaged")                                                     \
+    X(FORMAT_REMOVED, true, "formats removed")                                                     \
+    X(OWNER_DAMAGED, true, "owners damaged")                                                       \
+    X(OWNER_REMOVED, true, "owners removed")                                                       \
+    X(HARM_REFUSED, true, "starts of an archiver that were refused because of these")              \
+    X(HARM_MET, true, "times an archiver went through a harmed owner")
 
 enum sim_kind {
 #define SIM_KIND(name, is_fault, words) SIM_##name,

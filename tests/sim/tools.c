@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "archive/catchups.h"
-#include "archive/owner.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "lib/fixture.h"
 #include "restore/restore.h"
 #include "scrubber/scrubber.h"
 #include "scrubber/verify.h"
+#include "sim/harm.h"
 #include "sim/model.h"
 
 #define OUT_DIR        "/restore"
@@ -21,6 +21,7 @@
 #define DIES_PER_MILLE 40
 #define CALLS_MAX      150
 #define ASK_US         (20 * SECOND_US)
+#define ATTEND_US      (120 * SECOND_US)
 
 /* A tool at work. */
 struct tool {
@@ -330,6 +331,7 @@ static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint
 struct findings {
     struct sim *sim;
     uint64_t page; /* that may be told */
+    bool others;   /* and so may others: commits that nobody followed */
     bool found;    /* it was */
 };
 
@@ -340,10 +342,10 @@ static void judge_finding(void *ctx, const struct hf_finding *f)
     sim_note(all->sim, "  scrub: %s: %s", hf_finding_kind_text(f->kind), f->text);
     if (f->kind == HF_FINDING_LIMIT)
         return;
-    if (f->page == 0 || f->page != all->page)
+    if (f->page == 0 || (f->page != all->page && !all->others))
         sim_fail(all->sim, "a scrub told of page %" PRIu64 ": %s: %s", f->page,
                  hf_finding_kind_text(f->kind), f->text);
-    all->found = true;
+    all->found = all->found || f->page == all->page;
 }
 
 static enum hf_code run_scrub(struct tool *t, struct findings *findings,
@@ -360,14 +362,15 @@ static enum hf_code run_scrub(struct tool *t, struct findings *findings,
         .db_path = t->p.machine->db->path,
         .work_dir = work_dir,
         .boundary = &asker.boundary,
+        .may_suppose = findings->others,
     };
 
     return hf_scrub(&o, judge_finding, findings, report, err);
 }
 
-bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page)
+static bool scrub(struct sim *s, struct machine *m, uint64_t rotted_page, bool supposes)
 {
-    struct findings findings = {.sim = s, .page = rotted_page};
+    struct findings findings = {.sim = s, .page = rotted_page, .others = supposes};
     struct hf_scrub_report report = {0};
     struct tool t;
     struct hf_err err;
@@ -401,79 +404,142 @@ bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page)
 
 /* ---- damage --------------------------------------------------------------------------------- */
 
-/* What must happen while TXID `txid` is damaged or not there. */
-static void must_find(struct sim *s, struct machine *m, uint64_t txid, bool removes)
+/* The object that is not what it should be is named, or the TXID that it held. */
+static bool names(const struct hf_err *err, const struct harm *h)
 {
-    struct tool t;
-    struct hf_verify_report report = {0};
-    struct hf_err err;
-    const enum hf_code rc = begin(&t, s, m, "a verify of what is damaged", &err);
+    HF_AUTO_FREE char *txid = hf_strfmt("TXID %" PRIu64, h->txid);
 
-    hf_assert(rc == HF_OK);
-    /* Without the only segment there is no archive to be verified. */
-    const enum hf_code verified = run_verify(&t, &report, &err);
+    return strstr(err->text, h->part == HARM_SEGMENT && h->removes ? txid : h->name) != NULL;
+}
 
-    if (verified != HF_OK && !(verified == HF_NOT_FOUND && removes && t.stored == 1))
-        sim_fail(s, "verify of what is damaged: %s", err.text);
-    if (verified == HF_OK && report.findings_count == 0)
-        sim_fail(s, "verify did not find that TXID %" PRIu64 " is %s", txid,
-                 removes ? "gone" : "damaged");
+static void judge_verify(const struct tool *t, const struct harm *h, enum hf_code rc,
+                         const struct hf_verify_report *report, const struct hf_err *err)
+{
+    const struct sim *s = t->p.sim;
+    /* Without the only segment there is no archive to be verified; that nobody ever claimed it may
+     * be so. */
+    const bool is_none = h->part == HARM_SEGMENT && h->removes && t->stored == 1;
+    const bool may_be = h->part == HARM_OWNER && h->removes;
+
+    if (rc != HF_OK && !(rc == HF_NOT_FOUND && is_none) && !(rc == HF_DAMAGE && names(err, h)))
+        sim_fail(s, "verify while %s is harmed: %s", h->key, err->text);
+    if (rc == HF_OK && report->findings_count == 0 && !may_be)
+        sim_fail(s, "verify did not find that %s is %s", h->key, h->removes ? "gone" : "damaged");
+}
+
+/* It fails and says why, or gives what it should all the same. */
+static void judge_harmed_restore(const struct tool *t, const struct harm *h, enum hf_code rc,
+                                 const struct hf_err *err)
+{
+    struct sim *s = t->p.sim;
+
+    if (rc == HF_OK && h->part == HARM_SEGMENT)
+        sim_fail(s, "a restore of the latest TXID was well though %s is %s", h->key,
+                 h->removes ? "gone" : "damaged");
+    if (rc == HF_OK) {
+        check_out(s, t->p.machine, t->stored, t->stored, false);
+        return;
+    }
+    /* The size that a damaged header tells may be too much for the disk. */
+    const bool is_huge = rc == HF_FULL && h->part == HARM_SEGMENT && !h->removes;
+
+    if (rc != HF_DAMAGE && rc != HF_HOLE && rc != HF_NOT_FOUND && !is_huge)
+        sim_fail(s, "a restore while %s is harmed: %s", h->key, err->text);
+    if (h->part == HARM_OWNER && h->removes)
+        sim_fail(s, "a restore without %s: %s", h->key, err->text);
+    if (h->part == HARM_FORMAT && h->removes)
+        sim_fail(s, "a restore without %s: %s", h->key, err->text);
+    if (h->part == HARM_SEGMENT && h->removes && t->stored > 1 && h->txid > 1 &&
+        (rc != HF_HOLE || !names(err, h)))
+        sim_fail(s, "a hole at TXID %" PRIu64 " is told as %s: %s", h->txid, hf_code_text(rc),
+                 err->text);
+    if (h->part != HARM_SEGMENT && !names(err, h))
+        sim_fail(s, "that %s is damaged is told as %s", h->key, err->text);
+}
+
+void tools_find_harm(struct sim *s, struct machine *m, const struct harm *h)
+{
     const struct hf_target latest = {.kind = HF_TARGET_LATEST};
     struct hf_rebuild_report ignored;
-    const enum hf_code restored = run_restore(&t, &latest, "/verify/out", &ignored, &err);
-    HF_AUTO_FREE char *name = hf_strfmt("%" PRIu64, txid);
+    struct hf_verify_report report = {0};
+    struct tool t;
+    struct hf_err err;
+    enum hf_code rc = begin(&t, s, m, "a look at what is harmed", &err);
 
-    if (restored == HF_OK)
-        sim_fail(s, "a restore of the latest TXID was well though TXID %" PRIu64 " is %s", txid,
-                 removes ? "gone" : "damaged");
-    if (removes && t.stored > 1 && txid > 1 &&
-        (restored != HF_HOLE || strstr(err.text, name) == NULL))
-        sim_fail(s, "a hole at TXID %s is told as %s: %s", name, hf_code_text(restored), err.text);
+    if (rc != HF_OK) {
+        if (h->part != HARM_FORMAT || h->removes || !names(&err, h))
+            sim_fail(s, "%s is harmed, and the archive does not open: %s", h->key, err.text);
+        end(&t);
+        return;
+    }
+    rc = run_verify(&t, &report, &err);
+    judge_verify(&t, h, rc, &report, &err);
+    rc = hf_fs_mkdirs(&t.p.fs.base, OUT_DIR, 0700, &err);
+    if (rc == HF_OK)
+        rc = run_restore(&t, &latest, OUT_PATH, &ignored, &err);
+    judge_harmed_restore(&t, h, rc, &err);
     end(&t);
     fs_mem_remove(m->disk, "/verify");
+    fs_mem_remove(m->disk, OUT_DIR);
 }
 
-/* The last TXID that the owner object says was archived: behind that, nothing tells what is gone.
- */
-static uint64_t owned_txid(struct sim *s)
+bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page)
 {
-    const struct store_mem_object *o = store_mem_find(s->store, SIM_PREFIX "/" HF_NAME_OWNER);
-    struct hf_owner owner = {0};
-    struct hf_err err;
-
-    if (o != NULL)
-        hf_must(hf_owner_parse(hf_buf_slice(&o->body), &owner, &err), &err);
-    return owner.last_txid;
+    return scrub(s, m, rotted_page, false);
 }
 
-void tools_damage(struct sim *s, struct machine *m, bool removes)
+static bool has_ended(void *ctx)
 {
-    struct hf_store *store = &s->store->base;
-    HF_AUTO_BUF body = {0};
-    struct hf_object object;
-    struct hf_err err;
-    char key[HF_KEY_MAX + 1];
+    return !machine_is_alive(ctx);
+}
 
-    model_look(s->model);
-    const uint64_t txid = 1 + sim_below(s, s->model->stored);
+static bool has_begun(void *ctx)
+{
+    const struct machine *m = ctx;
 
-    if (removes && txid > owned_txid(s) && txid == s->model->stored)
+    return !machine_is_alive(m) || m->archiver->rounds > 0;
+}
+
+/* How the pass ended; HF_OK or HF_CONFLICT, or it met a lease. */
+static enum hf_code archive_first(struct sim *s, struct machine *m)
+{
+    struct hf_archiver_status status;
+
+    machine_start_as(m, true, true);
+    sim_pass(s, ATTEND_US, has_ended, m);
+    hf_archiver_status(m->archiver->archiver, 0, &status);
+    if (machine_is_alive(m) || (status.failure != HF_OK && status.failure != HF_CONFLICT &&
+                                !(status.failure == HF_BUSY && s->leases)))
+        sim_fail(s, "what the log proves is not archived before a scrub: %s", status.failure_text);
+    machines_reap(s);
+    return status.failure;
+}
+
+void tools_scrub_unattended(struct sim *s, struct machine *m, uint64_t rotted_page)
+{
+    const uint64_t lives = s->lives;
+    const enum hf_code rc = archive_first(s, m);
+
+    if (rc == HF_BUSY)
         return;
-    model_key(txid, key);
-    hf_must(hf_store_get(store, key, 0, 0, &body, &object, &err), &err);
-    const struct hf_put put = {.timestamp_ms = object.timestamp_ms};
-
-    sim_note(s, "%s is %s", key, removes ? "removed" : "damaged");
-    if (removes)
-        hf_must(hf_store_delete(store, key, &err), &err);
-    else
-        store_mem_corrupt(s->store, key, sim_below(s, body.len), (uint8_t)(1 << sim_below(s, 8)));
-    must_find(s, m, txid, removes);
-    hf_must(hf_store_put(store, key, hf_buf_slice(&body), &put, NULL, &err), &err);
-    sim_count(s, removes ? SIM_OBJECT_REMOVED : SIM_OBJECT_DAMAGED);
+    if (rc == HF_OK) {
+        machine_start_as(m, false, true);
+        sim_pass(s, ATTEND_US, has_begun, m);
+    }
+    model_look(s->model);
+    sim_count(s, rc == HF_OK ? SIM_SCRUB_FIRST : SIM_SCRUB_SUPPOSED);
+    if (!scrub(s, m, rotted_page, rc == HF_CONFLICT))
+        sim_fail(s, "a scrub with an archiver of its own does not compare everything");
+    if (machine_is_alive(m))
+        machine_stop(m);
+    sim_pass(s, ATTEND_US, has_ended, m);
+    machines_reap(s);
+    if (model_has_caught_up(s->model, lives))
+        sim_fail(s, "a scrub archived what the log does not prove");
 }
 
-/* ---- catch-ups ------------------------------------------------------------------------------ */
+/* ---- what is harmed
+ * ------------------------------------------------------------------------------ */
 
 void tools_list_catch_ups(struct sim *s, struct machine *m)
 {

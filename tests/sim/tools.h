@@ -7,6 +7,7 @@
 #define HF_TESTS_SIM_TOOLS_H
 
 #include "archive/plan.h"
+#include "sim/harm.h"
 #include "sim/machine.h"
 
 /* Restores to `target`, and what is there then is the model's state. */
@@ -18,8 +19,13 @@ void tools_verify(struct sim *s, struct machine *m);
 /* The database is the archive's, but for `rotted_page` (0: none), which is found. True: it was
  * compared as a whole. */
 bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page);
-/* An object of the archive is damaged, or removed: that is found. It is whole again afterwards. */
-void tools_damage(struct sim *s, struct machine *m, bool removes);
+/* As the command does it where no archiver runs: what the log proves is archived first, and an
+ * archiver is there while it compares. Where the log proves nothing, nothing is archived, and other
+ * pages may be told, too. There is none on either machine. */
+void tools_scrub_unattended(struct sim *s, struct machine *m, uint64_t rotted_page);
+/* While an object of the archive is not what it should be: that is found, and nothing is restored
+ * that is not the archive's latest state. */
+void tools_find_harm(struct sim *s, struct machine *m, const struct harm *h);
 /* The catch-ups that the archive lists are the model's. */
 void tools_list_catch_ups(struct sim *s, struct machine *m);
 
