@@ -2,7 +2,12 @@
 /*
  * loop.c - jobs in a binary heap by the time they are due; threads take the first one.
  *
- * Invariant: a job is in the heap, or runs, or has ended.
+ * Invariants
+ * 1. A job is in the heap, or runs, or has ended.
+ * 2. When the mutex is free, the first job in the heap is watched: a thread waits no longer than
+ *    until it is due, or was signalled, or is at a job and looks when it comes back. No more
+ *    threads than it takes wait for a time, the others for a signal: waking costs more than most
+ *    rounds of a job.
  */
 #include "service/loop.h"
 
@@ -24,6 +29,12 @@ struct hf_job {
     struct hf_job *next; /* of all jobs */
 };
 
+/* A thread with nothing to do, on its stack. */
+struct waiter {
+    int64_t until_us; /* INT64_MAX: until it is signalled */
+    struct waiter *next;
+};
+
 struct hf_loop {
     unsigned threads_count;
     struct hf_clock *clock;
@@ -35,6 +46,7 @@ struct hf_loop {
         size_t cap;
         size_t alive; /* jobs that have not ended */
         struct hf_job *all;
+        struct waiter *waiters;
     } guarded; /* by mutex */
 };
 
@@ -81,7 +93,6 @@ static void push_locked(struct hf_loop *l, struct hf_job *j)
     }
     put_locked(l, l->guarded.count++, j);
     sift_up_locked(l, j);
-    (void)pthread_cond_broadcast(&l->changed);
 }
 
 static struct hf_job *pop_locked(struct hf_loop *l)
@@ -124,6 +135,7 @@ struct hf_job *hf_loop_add(struct hf_loop *l, hf_job_fn *fn, void *ctx)
     l->guarded.all = j;
     l->guarded.alive++;
     push_locked(l, j);
+    (void)pthread_cond_signal(&l->changed);
     (void)pthread_mutex_unlock(&l->mutex);
     return j;
 }
@@ -138,7 +150,7 @@ void hf_job_wake(struct hf_job *j)
     } else if (!j->ended) {
         j->due_us = 0;
         sift_up_locked(l, j);
-        (void)pthread_cond_broadcast(&l->changed);
+        (void)pthread_cond_signal(&l->changed);
     }
     (void)pthread_mutex_unlock(&l->mutex);
 }
@@ -154,8 +166,8 @@ static void run_locked(struct hf_loop *l, struct hf_job *j)
     j->running = false;
     if (again_ms == HF_JOB_ENDED) {
         j->ended = true;
-        l->guarded.alive--;
-        (void)pthread_cond_broadcast(&l->changed);
+        if (--l->guarded.alive == 0)
+            (void)pthread_cond_broadcast(&l->changed);
         return;
     }
     j->due_us = j->woken                        ? 0
@@ -169,26 +181,54 @@ static int64_t due_locked(const struct hf_loop *l)
     return l->guarded.count > 0 ? l->guarded.heap[0]->due_us : INT64_MAX;
 }
 
-/* Until the first job is due, or something changes. */
+/* Whether a thread that waits will look by then. */
+static bool is_watched_locked(const struct hf_loop *l, int64_t due_us)
+{
+    const struct waiter *w = l->guarded.waiters;
+
+    while (w != NULL && w->until_us > due_us)
+        w = w->next;
+    return w != NULL;
+}
+
+static void leave_locked(struct hf_loop *l, const struct waiter *w)
+{
+    struct waiter **at = &l->guarded.waiters;
+
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+}
+
+/* Until a signal; and, if nobody else does, until the first job is due at most. */
 static void wait_locked(struct hf_loop *l)
 {
     const int64_t due_us = due_locked(l);
+    struct waiter w = {.until_us = is_watched_locked(l, due_us) ? INT64_MAX : due_us,
+                       .next = l->guarded.waiters};
 
-    if (due_us == INT64_MAX) {
+    l->guarded.waiters = &w;
+    if (w.until_us == INT64_MAX) {
         (void)pthread_cond_wait(&l->changed, &l->mutex);
-        return;
-    }
-    const struct timespec until = {.tv_sec = due_us / 1000000,
-                                   .tv_nsec = (due_us % 1000000) * 1000};
+    } else {
+        const struct timespec until = {.tv_sec = due_us / 1000000,
+                                       .tv_nsec = (due_us % 1000000) * 1000};
 
-    (void)pthread_cond_timedwait(&l->changed, &l->mutex, &until);
+        (void)pthread_cond_timedwait(&l->changed, &l->mutex, &until);
+    }
+    leave_locked(l, &w);
 }
 
 static bool step_locked(struct hf_loop *l)
 {
     if (due_locked(l) > hf_mono_us(l->clock))
         return false;
-    run_locked(l, pop_locked(l));
+    struct hf_job *j = pop_locked(l);
+
+    /* What comes next is not to wait for this job. */
+    if (!is_watched_locked(l, due_locked(l)))
+        (void)pthread_cond_signal(&l->changed);
+    run_locked(l, j);
     return true;
 }
 
