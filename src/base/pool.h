@@ -24,7 +24,9 @@ struct hf_pool *hf_pool_new(unsigned threads_count);
 void hf_pool_free(struct hf_pool *pool);
 unsigned hf_pool_threads(const struct hf_pool *pool);
 
-struct hf_group *hf_group_new(struct hf_pool *pool); /* the pool is borrowed */
+/* The pool is borrowed. NULL: tasks run in the call that hands them in, as one that is small is
+ * done sooner than another thread has woken up; such a group is for one thread. */
+struct hf_group *hf_group_new(struct hf_pool *pool);
 /* Queue fn(ctx); blocks while the queue is full (64 tasks). `ctx` stays the caller's. */
 void hf_group_run(struct hf_group *g, hf_task_fn *fn, void *ctx);
 /* All tasks handed in so far are done. The first failure, or HF_OK; afterwards the group is as new.

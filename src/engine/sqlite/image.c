@@ -194,7 +194,8 @@ static enum hf_code pack_window(void *ctx, struct hf_err *err)
 /*
  * One pass over the set. Windows live in a ring: a slot is taken again only when its task is done
  * and `joined`, in the order of the pages, has had what came of it. So there is always something to
- * do for every thread, whatever joining waits for.
+ * do for every thread, whatever joining waits for. A set of one window, as most segments are, is no
+ * work for another thread.
  */
 struct pass {
     hf_task_fn *task;
@@ -202,21 +203,32 @@ struct pass {
     struct hf_sink *sink;         /* these two of the packing pass */
     struct hf_ltx_writer *writer; /* borrowed */
     uint64_t told_from;           /* progress: halves of the set that were done before */
+    size_t pages_max;             /* of a window */
+    size_t windows_count;
+    size_t slots_count; /* of the ring, that are used */
     struct window ring[WINDOWS_MAX];
 };
 
 static void pass_init(struct pass *p, const struct image *image, struct page_set set)
 {
-    for (size_t i = 0; i < WINDOWS_MAX; i++) {
-        p->ring[i] =
-            (struct window){.image = image, .set = set, .group = hf_group_new(image->pool)};
+    const size_t fit = WINDOW_BYTES / image->page_bytes;
+
+    p->pages_max = fit < WINDOW_PAGES ? fit : WINDOW_PAGES;
+    p->windows_count = (set.count + p->pages_max - 1) / p->pages_max;
+    p->slots_count = p->windows_count < WINDOWS_MAX ? p->windows_count : WINDOWS_MAX;
+    for (size_t i = 0; i < p->slots_count; i++) {
+        p->ring[i] = (struct window){
+            .image = image,
+            .set = set,
+            .group = hf_group_new(p->windows_count > 1 ? image->pool : NULL),
+        };
         hf_ltx_batch_init(&p->ring[i].batch, image->page_bytes);
     }
 }
 
 static void pass_done(struct pass *p)
 {
-    for (size_t i = 0; i < WINDOWS_MAX; i++) {
+    for (size_t i = 0; i < p->slots_count; i++) {
         hf_group_free(p->ring[i].group);
         hf_ltx_batch_done(&p->ring[i].batch);
     }
@@ -243,27 +255,22 @@ static enum hf_code join(struct pass *p, struct window *w, struct hf_err *err)
     return rc;
 }
 
-static enum hf_code run(struct pass *p, const struct image *image, struct page_set set,
-                        struct hf_err *err)
+static enum hf_code run(struct pass *p, struct page_set set, struct hf_err *err)
 {
-    const size_t fit = WINDOW_BYTES / image->page_bytes;
-    const size_t pages_max = fit < WINDOW_PAGES ? fit : WINDOW_PAGES;
-    const size_t windows_count = (set.count + pages_max - 1) / pages_max;
+    for (size_t i = 0; i < p->windows_count + p->slots_count; i++) {
+        struct window *w = &p->ring[i % p->slots_count];
 
-    for (size_t i = 0; i < windows_count + WINDOWS_MAX; i++) {
-        struct window *w = &p->ring[i % WINDOWS_MAX];
-
-        if (i >= WINDOWS_MAX && i - WINDOWS_MAX < windows_count) {
+        if (i >= p->slots_count) {
             const enum hf_code rc = join(p, w, err);
 
             if (rc != HF_OK)
                 return rc;
         }
-        if (i < windows_count) {
-            const size_t left = set.count - i * pages_max;
+        if (i < p->windows_count) {
+            const size_t left = set.count - i * p->pages_max;
 
-            w->first = i * pages_max;
-            w->count = left < pages_max ? left : pages_max;
+            w->first = i * p->pages_max;
+            w->count = left < p->pages_max ? left : p->pages_max;
             hf_group_run(w->group, p->task, w);
         }
     }
@@ -276,11 +283,11 @@ enum hf_code image_hash(const struct image *image, struct page_set set, image_en
     HF_CLEANUP(pass_done) struct pass p = {.task = hash_window};
 
     pass_init(&p, image, set);
-    for (size_t i = 0; i < WINDOWS_MAX; i++) {
+    for (size_t i = 0; i < p.slots_count; i++) {
         p.ring[i].fn = fn;
         p.ring[i].ctx = ctx;
     }
-    return run(&p, image, set, err);
+    return run(&p, set, err);
 }
 
 static enum hf_code write_window(struct pass *p, struct window *w, struct hf_err *err)
@@ -304,7 +311,7 @@ static enum hf_code write_pages(const struct image *image, struct page_set set,
     };
 
     pass_init(&p, image, set);
-    return run(&p, image, set, err);
+    return run(&p, set, err);
 }
 
 static enum hf_code write_segment(const struct image *image, struct page_set set,

@@ -144,7 +144,9 @@ enum hf_code wal_read_chain(struct wal_file *w, const struct wal_header *h,
                             wal_frame_fn *fn, void *ctx, struct hf_err *err)
 {
     const size_t frame_bytes = WAL_FRAME_HEADER_BYTES + h->page_bytes;
-    const uint32_t chunk_frames = (uint32_t)(CHUNK_BYTES / frame_bytes) + 1;
+    const uint32_t frames_count = to->frame > from->frame ? to->frame - from->frame : 0;
+    const uint32_t fit = (uint32_t)(CHUNK_BYTES / frame_bytes) + 1;
+    const uint32_t chunk_frames = frames_count < fit ? frames_count : fit;
     uint32_t sum[2] = {from->frame == 0 ? h->cksum[0] : from->cksum[0],
                        from->frame == 0 ? h->cksum[1] : from->cksum[1]};
     HF_AUTO_FREE uint8_t *chunk = hf_malloc(chunk_frames * frame_bytes);

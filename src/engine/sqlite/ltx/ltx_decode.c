@@ -23,6 +23,8 @@
 #include "engine/sqlite/ltx/ltx_frame.h"
 #include "engine/sqlite/ltx/ltx_reader_priv.h"
 
+#define HERE_BYTES_MAX (1 << 20) /* a smaller file is no work for other threads */
+
 struct frame_id {
     uint32_t pgno;
     uint32_t frame_bytes;
@@ -250,7 +252,7 @@ static enum hf_code run(struct decoding *d, struct hf_err *err)
 
 static void decoding_init(struct decoding *d, struct hf_ltx_reader *r, struct hf_pool *pool)
 {
-    const unsigned threads = hf_pool_threads(pool);
+    const unsigned threads = pool != NULL ? hf_pool_threads(pool) : 0;
 
     d->reader = r;
     d->want_sum = hf_ltx_is_snapshot(&r->header) && hf_ltx_has_sums(&r->header);
@@ -312,7 +314,7 @@ enum hf_code hf_ltx_decode(struct hf_source *source, struct hf_pool *pool, hf_lt
         return rc;
     HF_CLEANUP(decoding_done) struct decoding d = {.visit = visit, .ctx = ctx};
 
-    decoding_init(&d, r, pool);
+    decoding_init(&d, r, source->size_bytes > HERE_BYTES_MAX ? pool : NULL);
     rc = decode_all(&d, err);
     if (rc != HF_OK)
         return rc;
