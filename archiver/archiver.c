@@ -18,7 +18,8 @@
 #define CAPTURE_THREADS_MAX 4
 #define UPLOAD_THREADS_MAX  8
 #define SNAPSHOTS_MAX       (UPLOAD_THREADS_MAX / 2) /* at once, so that segments pass */
-#define STOP_POLL_MS        50
+#define STOP_POLL_MS        50  /* while stopping ... */
+#define STOP_LOOK_MS        250 /* ... and before, unless a job of a partition sees it sooner */
 
 struct hf_archiver {
     struct hf_archiver_env env;
@@ -76,7 +77,7 @@ static int64_t watch_stop(void *ctx)
     if (hf_archiver_ended(a))
         return HF_JOB_ENDED;
     if (!hf_stop_is_set(a->env.stop))
-        return STOP_POLL_MS;
+        return STOP_LOOK_MS;
     for (size_t i = 0; i < a->count; i++) {
         hurry(a->partitions[i]);
         draining = draining || is_draining(a->partitions[i]);
@@ -129,6 +130,8 @@ static void begin(struct hf_archiver *a, bool once, struct hf_control_server *se
         [HF_ARCHIVER_UPLOAD] = UPLOAD_THREADS_MAX,
     };
 
+    struct hf_job *stop_job;
+
     a->snapshot_slots = SNAPSHOTS_MAX;
     for (size_t i = 0; i < HF_ARCHIVER_LOOPS; i++) {
         const unsigned wanted = a->count < threads_max[i] ? (unsigned)a->count : threads_max[i];
@@ -136,17 +139,18 @@ static void begin(struct hf_archiver *a, bool once, struct hf_control_server *se
 
         a->loops[i] = hf_loop_new(threads ? wanted + more : 0, a->env.clock);
     }
+    stop_job = hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], watch_stop, a);
     for (size_t i = 0; i < a->count; i++) {
         struct partition *p = a->partitions[i];
 
         p->once = once;
+        p->stop_job = stop_job;
         p->server = server;
         p->snapshot_slots = &a->snapshot_slots;
         p->attach_job = hf_loop_add(a->loops[HF_ARCHIVER_ATTACH], partition_attach, p);
         p->capture_job = hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], partition_capture, p);
         p->upload_job = hf_loop_add(a->loops[HF_ARCHIVER_UPLOAD], partition_upload, p);
     }
-    (void)hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], watch_stop, a);
 }
 
 static void run_loops(struct hf_archiver *a)
@@ -168,7 +172,7 @@ static void end(struct hf_archiver *a)
         struct partition *p = a->partitions[i];
 
         partition_stop(p, PHASE_ENDED);
-        p->attach_job = p->capture_job = p->upload_job = NULL;
+        p->attach_job = p->capture_job = p->upload_job = p->stop_job = NULL;
     }
     for (size_t i = 0; i < HF_ARCHIVER_LOOPS; i++) {
         hf_loop_free(a->loops[i]);

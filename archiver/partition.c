@@ -86,7 +86,8 @@ static struct hf_job *job_of(const struct partition *p, enum partition_phase pha
 
 void partition_set_phase(struct partition *p, enum partition_phase phase)
 {
-    struct hf_job *const jobs[] = {p->attach_job, p->capture_job, p->upload_job};
+    struct hf_job *const jobs[] = {p->attach_job, p->capture_job, p->upload_job,
+                                   phase == PHASE_ENDED ? p->stop_job : NULL};
 
     (void)pthread_mutex_lock(&p->mutex);
     /* One that goes on with a phase of its own says itself when. */
