@@ -133,7 +133,9 @@ static enum hf_code open_to_follow(const char *db_path, struct conn *c, struct h
     if (rc != HF_OK)
         return rc;
     if (sqlite3_exec(c->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(c->db, "BEGIN", -1, &c->begin, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(c->db, "PRAGMA schema_version", -1, &c->touch, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(c->db, "ROLLBACK", -1, &c->rollback, NULL) != SQLITE_OK ||
         sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &c->file) != SQLITE_OK)
         return explain(err, c, "set up the connection");
     return conn_begin(c, err);
@@ -157,7 +159,9 @@ enum hf_code conn_open(const char *db_path, struct conn *ret, struct hf_err *err
 void conn_close(struct conn *c)
 {
     conn_end(c);
+    (void)sqlite3_finalize(c->begin);
     (void)sqlite3_finalize(c->touch);
+    (void)sqlite3_finalize(c->rollback);
     (void)sqlite3_close_v2(c->db);
     *c = (struct conn){0};
 }
@@ -196,16 +200,22 @@ static enum hf_code map_walindex(struct conn *c, struct hf_err *err)
     return HF_OK;
 }
 
+/* Run a statement that gives a row at most; whether it did what `expected` says. */
+static bool step(sqlite3_stmt *stmt, int expected)
+{
+    const int stepped = sqlite3_step(stmt);
+
+    (void)sqlite3_reset(stmt);
+    return stepped == expected;
+}
+
 enum hf_code conn_begin(struct conn *c, struct hf_err *err)
 {
     hf_assert(!c->reading && c->mark == 0);
-    if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+    if (!step(c->begin, SQLITE_DONE))
         return explain(err, c, "begin a read transaction");
     c->reading = true;
-    const int stepped = sqlite3_step(c->touch);
-
-    (void)sqlite3_reset(c->touch);
-    if (stepped != SQLITE_ROW) {
+    if (!step(c->touch, SQLITE_ROW)) {
         const enum hf_code rc = explain(err, c, "begin a read transaction");
 
         conn_end(c);
@@ -242,7 +252,7 @@ void conn_end(struct conn *c)
     c->mark = 0;
     if (!c->reading)
         return;
-    (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    (void)step(c->rollback, SQLITE_DONE);
     c->reading = false;
 }
 
@@ -351,6 +361,14 @@ enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index, struct
         }
     }
     return hf_err_set(err, HF_BUSY, "all marks are in use");
+}
+
+bool conn_checkpointer_seen(struct conn *c)
+{
+    if (!shm_lock(c, WALINDEX_LOCK_CKPT, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED))
+        return true;
+    (void)shm_lock(c, WALINDEX_LOCK_CKPT, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+    return false;
 }
 
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err)

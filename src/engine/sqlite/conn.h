@@ -19,7 +19,9 @@
 
 struct conn {
     sqlite3 *db; /* NULL: not open */
+    sqlite3_stmt *begin;
     sqlite3_stmt *touch;
+    sqlite3_stmt *rollback;
     sqlite3_file *file; /* the database file, as SQLite opened it */
     volatile void *shm; /* the wal-index; NULL before the first conn_begin() */
     bool reading;       /* in a read transaction */
@@ -83,6 +85,10 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
  */
 enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index,
                             struct hf_err *err) HF_MUST_CHECK;
+
+/* Whether another connection is at a checkpoint, or waits in one. The look takes the checkpoint lock
+ * for a moment; like a PASSIVE one of ours, it can turn away a checkpoint that begins just then. */
+bool conn_checkpointer_seen(struct conn *c);
 
 /* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */
 enum hf_code conn_checkpoint(struct conn *c, struct hf_err *err) HF_MUST_CHECK;

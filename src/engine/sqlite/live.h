@@ -84,11 +84,12 @@ struct live {
     int64_t locked_us;          /* the write lock was last tried for */
     struct walindex resting_at; /* the wal-index's header when we came to rest */
     bool resting;
-    int64_t rested_us; /* since when */
-    int64_t waited_us; /* since when an application's checkpoint waits, nothing being new; or 0 */
-    int64_t aside_us;  /* since when the hold is one without a transaction (ADR 0005); or 0 */
-    bool rest_noted;   /* of this rest */
-    bool clock_behind; /* the clock stands before the last segment's time; told once */
+    int64_t rested_us;  /* since when */
+    int64_t waited_us;  /* since when an application's checkpoint waits, nothing being new; or 0 */
+    bool is_waited_for; /* in this round, by a checkpoint that needs a newer mark than ours */
+    int64_t aside_us;   /* since when the hold is one without a transaction (ADR 0005); or 0 */
+    bool rest_noted;    /* of this rest */
+    bool clock_behind;  /* the clock stands before the last segment's time; told once */
 };
 
 static inline struct live *live_of(struct hf_live *l)

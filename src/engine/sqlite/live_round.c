@@ -8,13 +8,17 @@
 #define FILES_CHECK_US 1000000
 /* To the next round, in ms: while somebody waits for us; and at rest, commits having been made not
  * long ago, as they go on, and a checkpoint behind the next one would wait. */
-#define WAITED_FOR_MS          5
-#define LIVELY_MS              10
-#define LIVELY_US              2000000
-#define BUSY_POLL_US           110000  /* SQLite's busy handler looks again after 100 ms at most */
-#define SEAL_EVERY_US          1000000 /* at a pause ... */
-#define SEAL_LONG_EVERY_US     200000  /* ... and of a log that is long, pause or not */
-#define SEAL_LONG_FRAMES       500 /* half of where applications begin checkpoints of their own */
+#define WAITED_FOR_MS      5
+#define LIVELY_MS          10
+#define LIVELY_US          2000000
+#define BUSY_POLL_US       110000  /* SQLite's busy handler looks again after 100 ms at most */
+#define SEAL_EVERY_US      1000000 /* at a pause ... */
+#define SEAL_LONG_EVERY_US 200000  /* ... and of a log that is long, pause or not */
+/* Applications begin checkpoints of their own at 1000 frames. From half of that on a log is sealed
+ * when a segment is due anyway, as a seal makes one; and in time before that in any case. */
+#define SEAL_LONG_FRAMES       500
+#define SEAL_URGENT_FRAMES     800
+#define SEAL_VAIN_FRAMES       4000 /* its writer makes no pauses: now and then is enough */
 #define SEAL_TRIES             6
 #define LOCKED_EVERY_US        1000000
 #define LOCKED_TRIES           10 /* to get the write lock between two transactions */
@@ -122,6 +126,42 @@ static bool is_aside(struct live *l)
     return l->aside_us != 0;
 }
 
+static void note_log(struct live *l, const struct walindex *index, struct hf_round *round)
+{
+    round->log_bytes = (uint64_t)index->end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
+    l->log_frames = index->end.frame;
+    l->log_frames_left = index->end.frame - index->backfill;
+}
+
+/*
+ * C2 without a hand-over, on a mark: nothing is to be captured now, lock 0 is not to be had, and
+ * nobody is at a checkpoint, so nobody waits for the mark. Then what is held is as good as what
+ * would be, and one look at shared memory is enough. False: it takes more than that.
+ */
+static enum hf_code look(struct live *l, struct hf_round *round, bool *ret_enough,
+                         struct hf_err *err)
+{
+    struct walindex index;
+
+    *ret_enough = false;
+    const bool seen = conn_checkpointer_seen(live_other(l));
+
+    l->is_waited_for = seen && companions_checkpointer_waits(&l->files);
+    if (seen || round->until != NULL || l->waited_us != 0 ||
+        conn_walindex(live_holder(l), &index, err) != HF_OK)
+        return HF_OK;
+    if ((round->cut && !wal_position_equal(&index.end, &l->from)) ||
+        index.backfill == index.end.frame)
+        return HF_OK;
+    const enum hf_code rc = check_log(l, &index, err);
+
+    note_log(l, &index, round);
+    round->looked = true;
+    round->current = index.end.frame == l->from.frame;
+    *ret_enough = rc == HF_OK;
+    return rc;
+}
+
 /*
  * C2: a newer reader, capture if it is time to, and hand over. If the newer reader got lock 0,
  * capture comes first whether it is time or not: on lock 0 the frames are no longer held.
@@ -135,9 +175,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
 
     if (rc != HF_OK)
         return rc;
-    round->log_bytes = (uint64_t)index.end.frame * (WAL_FRAME_HEADER_BYTES + l->page_bytes);
-    l->log_frames = index.end.frame;
-    l->log_frames_left = index.end.frame - index.backfill;
+    note_log(l, &index, round);
     rc = check_log(l, &index, err);
     if (rc == HF_OK)
         rc = capture_until(l, &index, round, t, err);
@@ -161,12 +199,11 @@ static bool seal_gains(uint32_t left_before, uint32_t left)
 }
 
 /* C4, without the write lock: backfill, and see whether lock 0 is to be had. */
-static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker *t,
-                         struct hf_err *err)
+static enum hf_code try_seal(struct live *l, struct hf_round *round, struct hf_taker *t,
+                             struct hf_err *err)
 {
     bool gains = true;
 
-    l->sealed_us = hf_mono_us(l->o.clock);
     for (int i = 0; i < SEAL_TRIES && gains && l->hold == CONN_HOLD_MARK && !is_aside(l); i++) {
         const uint32_t left_before = l->log_frames_left;
         enum hf_code rc = conn_checkpoint(&l->ckpt, err);
@@ -183,6 +220,24 @@ static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker
         gains = seal_gains(left_before, l->log_frames_left);
     }
     return HF_OK;
+}
+
+/*
+ * All was just captured, so what comes meanwhile makes a segment at the end at most, if lock 0 is
+ * to be had; or at once, where the write lock is to be taken next, under which little is to be left
+ * to do.
+ */
+static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker *t,
+                         bool capture_all, struct hf_err *err)
+{
+    const bool cut = round->cut;
+
+    l->sealed_us = hf_mono_us(l->o.clock);
+    round->cut = cut && capture_all;
+    const enum hf_code rc = try_seal(l, round, t, err);
+
+    round->cut = cut;
+    return rc;
 }
 
 /* With the write lock held by the other reader, so that nothing is added: C4 under `seal: auto`. */
@@ -241,13 +296,15 @@ static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, stru
     return rc;
 }
 
-static bool seal_is_due(const struct live *l, bool quiet)
+/* `quiet`: a segment could have been made, and nothing was new. */
+static bool seal_is_due(const struct live *l, const struct hf_round *round, bool quiet)
 {
     const int64_t since_us = hf_mono_us(l->o.clock) - l->sealed_us;
+    const uint32_t long_frames = round->cut ? SEAL_LONG_FRAMES : SEAL_URGENT_FRAMES;
+    const int64_t pause_us = l->log_frames < SEAL_VAIN_FRAMES ? SEAL_LONG_EVERY_US : SEAL_EVERY_US;
 
-    return l->hold == CONN_HOLD_MARK &&
-           ((quiet && since_us >= SEAL_EVERY_US) ||
-            (l->log_frames >= SEAL_LONG_FRAMES && since_us >= SEAL_LONG_EVERY_US));
+    return l->hold == CONN_HOLD_MARK && ((quiet && since_us >= SEAL_EVERY_US) ||
+                                         (l->log_frames >= long_frames && since_us >= pause_us));
 }
 
 /* Only when everything was just captured: under the lock little is to be left to do. */
@@ -356,27 +413,39 @@ static enum hf_code round_on_zero(struct live *l, struct hf_round *round, struct
     return live_leave_zero(l, err);
 }
 
-static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_taker *t,
-                              struct hf_err *err)
+static enum hf_code round_on_mark(struct live *l, struct hf_round *round, struct hf_taker *t,
+                                  struct hf_err *err)
 {
     const uint32_t from_frame = l->from.frame;
-    bool done = false;
-    enum hf_code rc = live_tell_digest(l, err);
+    bool enough = false;
+    enum hf_code rc = look(l, round, &enough, err);
 
-    if (rc == HF_OK && l->hold != CONN_HOLD_MARK)
-        rc = round_on_zero(l, round, t, &done, err);
-    if (rc != HF_OK || done || is_aside(l))
+    if (rc != HF_OK || (enough && !seal_is_due(l, round, round->cut)))
         return rc;
     rc = follow(l, round, t, err);
     if (rc != HF_OK)
         return rc;
     const bool locked = locked_seal_is_due(l, round);
 
-    if (locked || seal_is_due(l, l->from.frame == from_frame && round->cut))
-        rc = seal(l, round, t, err);
+    if (locked || seal_is_due(l, round, l->from.frame == from_frame && round->cut))
+        rc = seal(l, round, t, locked, err);
     if (rc == HF_OK && locked)
         rc = seal_past_limit(l, round, t, err);
     return rc;
+}
+
+static enum hf_code run_round(struct live *l, struct hf_round *round, struct hf_taker *t,
+                              struct hf_err *err)
+{
+    bool done = false;
+    enum hf_code rc = live_tell_digest(l, err);
+
+    l->is_waited_for = false;
+    if (rc == HF_OK && l->hold != CONN_HOLD_MARK)
+        rc = round_on_zero(l, round, t, &done, err);
+    if (rc != HF_OK || done || is_aside(l))
+        return rc;
+    return round_on_mark(l, round, t, err);
 }
 
 enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_taker *t,
@@ -405,7 +474,7 @@ enum hf_code live_round(struct hf_live *base, struct hf_round *round, struct hf_
     }
     if (l->resting && hf_mono_us(l->o.clock) - l->rested_us < LIVELY_US)
         round->wait_ms = LIVELY_MS;
-    if (l->waited_us != 0 && !l->resting)
+    if ((l->waited_us != 0 || l->is_waited_for) && l->hold == CONN_HOLD_MARK)
         round->wait_ms = WAITED_FOR_MS;
     round->waited_for = l->waited_us != 0 || l->aside_us != 0 ||
                         (round->until != NULL && companions_checkpointer_waits(&l->files));
