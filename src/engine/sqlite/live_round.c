@@ -20,9 +20,13 @@
 #define SEAL_URGENT_FRAMES     800
 #define SEAL_VAIN_FRAMES       4000 /* its writer makes no pauses: now and then is enough */
 #define SEAL_TRIES             6
+#define SEAL_NEAR_FRAMES       64 /* left to backfill: the next try may be the one */
+#define SEAL_BUSY_TRIES        20 /* past the limit, a ms each, for a checkpointer to end */
 #define LOCKED_EVERY_US        1000000
-#define LOCKED_TRIES           10 /* to get the write lock between two transactions */
-#define LOCKED_SEAL_FRAMES_MAX 64 /* left to backfill when the write lock is taken */
+#define LOCKED_TRIES           10  /* to get the write lock between two transactions ... */
+#define LOCKED_PAUSES_MAX      20  /* ... behind so many ms, until nobody is at a checkpoint */
+#define LOCKED_BUSY_TRIES      3   /* a ms each, for one who is all the same */
+#define LOCKED_SEAL_FRAMES_MAX 256 /* to capture, or to backfill, under the write lock */
 
 /* C3, as far as files go; at most once a second. */
 static enum hf_code check_files(struct live *l, struct hf_err *err)
@@ -195,18 +199,32 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
 /* Is it worth trying again? While much is left, only if less and less is. */
 static bool seal_gains(uint32_t left_before, uint32_t left)
 {
-    return left <= LOCKED_SEAL_FRAMES_MAX || left <= left_before / 2;
+    return left <= SEAL_NEAR_FRAMES || left <= left_before / 2;
 }
 
-/* C4, without the write lock: backfill, and see whether lock 0 is to be had. */
+/* A checkpoint of ours; while another is at work, past the limit, soon again: such an application
+ * is at one most of the time. */
+static enum hf_code seal_checkpoint(struct live *l, bool past_limit, struct hf_err *err)
+{
+    enum hf_code rc = conn_checkpoint(&l->ckpt, err);
+
+    for (int i = 0; rc == HF_BUSY && past_limit && i < SEAL_BUSY_TRIES; i++) {
+        hf_sleep_ms(l->o.clock, 1);
+        rc = conn_checkpoint(&l->ckpt, err);
+    }
+    return rc;
+}
+
+/* C4, without the write lock: backfill, and see whether lock 0 is to be had; past the limit, until
+ * so little is left that it can be done under the write lock. */
 static enum hf_code try_seal(struct live *l, struct hf_round *round, struct hf_taker *t,
-                             struct hf_err *err)
+                             bool past_limit, struct hf_err *err)
 {
     bool gains = true;
 
     for (int i = 0; i < SEAL_TRIES && gains && l->hold == CONN_HOLD_MARK && !is_aside(l); i++) {
         const uint32_t left_before = l->log_frames_left;
-        enum hf_code rc = conn_checkpoint(&l->ckpt, err);
+        enum hf_code rc = seal_checkpoint(l, past_limit, err);
 
         if (rc == HF_BUSY)
             return HF_OK; /* somebody else is at it */
@@ -217,7 +235,8 @@ static enum hf_code try_seal(struct live *l, struct hf_round *round, struct hf_t
         rc = follow(l, round, t, err);
         if (rc != HF_OK)
             return rc;
-        gains = seal_gains(left_before, l->log_frames_left);
+        gains = past_limit ? l->log_frames_left > LOCKED_SEAL_FRAMES_MAX
+                           : seal_gains(left_before, l->log_frames_left);
     }
     return HF_OK;
 }
@@ -228,15 +247,27 @@ static enum hf_code try_seal(struct live *l, struct hf_round *round, struct hf_t
  * to do.
  */
 static enum hf_code seal(struct live *l, struct hf_round *round, struct hf_taker *t,
-                         bool capture_all, struct hf_err *err)
+                         bool past_limit, struct hf_err *err)
 {
     const bool cut = round->cut;
 
     l->sealed_us = hf_mono_us(l->o.clock);
-    round->cut = cut && capture_all;
-    const enum hf_code rc = try_seal(l, round, t, err);
+    round->cut = cut && past_limit;
+    const enum hf_code rc = try_seal(l, round, t, past_limit, err);
 
     round->cut = cut;
+    return rc;
+}
+
+/* While the write lock is ours, a checkpointer can only be one that began before. */
+static enum hf_code checkpoint_with_lock(struct live *l, struct hf_err *err)
+{
+    enum hf_code rc = conn_checkpoint(&l->ckpt, err);
+
+    for (int i = 0; rc == HF_BUSY && i < LOCKED_BUSY_TRIES; i++) {
+        hf_sleep_ms(l->o.clock, 1);
+        rc = conn_checkpoint(&l->ckpt, err);
+    }
     return rc;
 }
 
@@ -249,12 +280,17 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
 
     if (rc == HF_OK)
         rc = check_log(l, &index, err);
-    if (rc == HF_OK && index.end.frame > l->from.frame)
+    if (rc != HF_OK)
+        return rc;
+    if (index.end.frame - index.backfill > LOCKED_SEAL_FRAMES_MAX ||
+        index.end.frame - l->from.frame > LOCKED_SEAL_FRAMES_MAX)
+        return HF_OK; /* it would take too long */
+    if (index.end.frame > l->from.frame)
         rc = capture_counted(l, &index.end, round, t, err);
     if (rc != HF_OK)
         return rc;
     conn_end(live_holder(l)); /* the other one holds a mark, and nobody else can write */
-    rc = conn_checkpoint(&l->ckpt, err);
+    rc = checkpoint_with_lock(l, err);
     if (rc != HF_OK && rc != HF_BUSY)
         hf_log(HF_LOG_WARN, "%s: %s; the WAL stays as long as it is", l->db_path, err->text);
     if (conn_begin_known(live_holder(l), &l->ckpt, &l->hold, &index, err) == HF_OK)
@@ -265,17 +301,23 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
     return rc == HF_OK ? HF_OK : live_break_off(l, err);
 }
 
-/* The write lock, if it is free at one of a few looks: an application that writes without a pause
- * has it for most of the time, and is not to be made to wait. */
-static enum hf_code take_write(struct conn *c, struct hf_err *err)
+/*
+ * The write lock, if it is free at one of a few looks: an application that writes without a pause
+ * has it for most of the time, and is not to be made to wait. It would be had most easily while the
+ * application is at a checkpoint of its own, which its long log and our newer mark lead it to: and
+ * then for nothing, so that is waited for first.
+ */
+static enum hf_code take_write(struct live *l, struct hf_err *err)
 {
+    for (int i = 0; i < LOCKED_PAUSES_MAX && conn_checkpointer_seen(live_other(l)); i++)
+        hf_sleep_ms(l->o.clock, 1);
     for (int i = 1; i < LOCKED_TRIES; i++) {
-        const enum hf_code rc = conn_begin_write(c, err);
+        const enum hf_code rc = conn_begin_write(live_other(l), err);
 
         if (rc != HF_BUSY)
             return rc;
     }
-    return conn_begin_write(c, err);
+    return conn_begin_write(live_other(l), err);
 }
 
 /* Past the limit only, at most once a second, right behind a seal without the lock. */
@@ -284,7 +326,7 @@ static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, stru
 {
     if (l->hold != CONN_HOLD_MARK || is_aside(l) || l->log_frames_left > LOCKED_SEAL_FRAMES_MAX)
         return HF_OK;
-    enum hf_code rc = take_write(live_other(l), err);
+    enum hf_code rc = take_write(l, err);
 
     if (rc == HF_BUSY)
         return HF_OK;

@@ -71,6 +71,25 @@ static void inline_tasks_run_in_order_within_the_call(void **state)
     hf_pool_free(pool);
 }
 
+static void a_group_without_a_pool_does_the_same_in_the_call(void **state)
+{
+    struct hf_group *g = hf_group_new(NULL);
+    struct task tasks[3] = {{.index = 0}, {.rc = HF_IO, .index = 1}, {.rc = HF_FULL, .index = 2}};
+    struct hf_err err;
+
+    (void)state;
+    for (unsigned i = 0; i < HF_ARRAY_LEN(tasks); i++) {
+        assert_int_equal(hf_group_failed(g), i > 1);
+        hf_group_run(g, run_task, &tasks[i]);
+        assert_int_equal(tasks[i].runs, 1);
+    }
+    assert_int_equal(hf_group_wait(g, &err), HF_IO);
+    assert_string_equal(err.text, "task 1");
+    assert_false(hf_group_failed(g)); /* as new */
+    hf_must(hf_group_wait(g, &err), &err);
+    hf_group_free(g);
+}
+
 static void one_failure_of_many_is_kept_and_the_rest_runs(void **state)
 {
     (void)state;
@@ -220,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_once_before_wait_returns),
         cmocka_unit_test(inline_tasks_run_in_order_within_the_call),
+        cmocka_unit_test(a_group_without_a_pool_does_the_same_in_the_call),
         cmocka_unit_test(one_failure_of_many_is_kept_and_the_rest_runs),
         cmocka_unit_test(first_failure_in_time_wins),
         cmocka_unit_test(failure_stays_in_its_group),

@@ -405,6 +405,115 @@ static void past_the_limit_the_log_is_sealed(void **state)
     book_free(b);
 }
 
+/* Takes what a book takes, while its application goes on writing. */
+struct pressed_taker {
+    struct hf_taker taker; /* first, so that the pointers convert */
+    struct book *book;
+    sqlite3 *app;
+    unsigned commits_count;
+};
+
+/* More than a seal without the write lock can get the better of: 123 frames, or none if the lock is
+ * held. */
+static enum hf_code pressed_begin(struct hf_taker *taker, const struct hf_seg_info *info,
+                                  struct hf_sink **ret, struct hf_err *err)
+{
+    struct pressed_taker *t = (struct pressed_taker *)taker;
+
+    t->commits_count += sqlite3_exec(t->app, "INSERT INTO t(b) VALUES(randomblob(500000))", NULL,
+                                     NULL, NULL) == SQLITE_OK;
+    return t->book->taker.begin(&t->book->taker, info, ret, err);
+}
+
+static enum hf_code pressed_commit(struct hf_taker *taker, struct hf_err *err)
+{
+    struct book *b = ((struct pressed_taker *)taker)->book;
+
+    return b->taker.commit(&b->taker, err);
+}
+
+static void pressed_abort(struct hf_taker *taker)
+{
+    struct book *b = ((struct pressed_taker *)taker)->book;
+
+    b->taker.abort(&b->taker);
+}
+
+/* It never leaves the log without frames that are still to be written back, so lock 0 is not to be
+ * had: the write lock is, once a second, behind twenty rounds. */
+static void past_the_limit_the_log_of_a_writer_without_pauses_is_sealed(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, "PRAGMA wal_autocheckpoint=0");
+    struct pressed_taker t = {
+        .taker = {.begin = pressed_begin, .commit = pressed_commit, .abort = pressed_abort},
+        .book = b,
+        .app = app,
+    };
+    HF_AUTO_FREE char *wal = hf_strfmt("%s-wal", b->db_path);
+    struct stat st;
+    struct hf_err err;
+
+    (void)state;
+    b->log_bytes_max = 1000000;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    for (int i = 0; i < 60; i++) {
+        struct hf_round round = {.cut = true};
+
+        book_exec(app, "INSERT INTO t(b) VALUES(randomblob(1000))");
+        test_clock_move(&b->clock, 50000);
+        hf_must(b->live->ops->round(b->live, &round, &t.taker, &err), &err);
+    }
+    assert_true(t.commits_count >= 50);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size < (off_t)t.commits_count * 500000 / 2);
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
+/* How many frames a checkpoint that waits for nobody can write back. */
+static int frames_backfilled(sqlite3 *app, int *ret_frames_count)
+{
+    int backfilled = 0;
+
+    assert_int_equal(sqlite3_wal_checkpoint_v2(app, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                               ret_frames_count, &backfilled),
+                     SQLITE_OK);
+    return backfilled;
+}
+
+/* Seen by what a checkpoint can write back: it goes as far as the mark. */
+static void the_mark_moves_when_a_segment_is_due_and_not_for_nothing(void **state)
+{
+    struct book *b = book_new();
+    sqlite3 *app = book_app(b, "PRAGMA wal_autocheckpoint=0");
+    int frames_count = 0;
+
+    (void)state;
+    book_exec(app, "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
+    (void)book_attach(b, NULL);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(9000))");
+    assert_int_equal(book_round(b, true), 1);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(9000))");
+    assert_int_equal(book_round(b, false), 0);
+    const int held = frames_backfilled(app, &frames_count);
+
+    assert_true(held < frames_count);
+    book_exec(app, "INSERT INTO t(b) VALUES(randomblob(9000))");
+    assert_int_equal(book_round(b, false), 0);
+    assert_int_equal(frames_backfilled(app, &frames_count), held);
+    assert_int_equal(book_round(b, true), 1);
+    assert_int_equal(frames_backfilled(app, &frames_count), frames_count);
+    same_now(b, app);
+    book_settle(b);
+    same_now(b, app);
+    (void)sqlite3_close(app);
+    book_free(b);
+}
+
 static void a_replaced_database_is_noticed(void **state)
 {
     struct book *b = book_new();
@@ -467,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_refused_commit_is_made_again),
         cmocka_unit_test(a_log_is_restarted_before_the_application_would_checkpoint),
         cmocka_unit_test(past_the_limit_the_log_is_sealed),
+        cmocka_unit_test(past_the_limit_the_log_of_a_writer_without_pauses_is_sealed),
+        cmocka_unit_test(the_mark_moves_when_a_segment_is_due_and_not_for_nothing),
         cmocka_unit_test(a_replaced_database_is_noticed),
         cmocka_unit_test(what_cannot_be_followed_is_refused_with_the_reason),
     };

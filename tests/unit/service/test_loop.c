@@ -157,6 +157,55 @@ static void a_job_that_is_woken_while_it_runs_runs_once_more(void **state)
     hf_loop_free(loop);
 }
 
+struct relay {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int runs; /* of the other job */
+};
+
+/* Ends when the other one has run three times. */
+static int64_t wait_for_the_other(void *ctx)
+{
+    struct relay *r = ctx;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    while (r->runs < 3)
+        (void)pthread_cond_wait(&r->changed, &r->mutex);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return HF_JOB_ENDED;
+}
+
+static int64_t run_three_times(void *ctx)
+{
+    struct relay *r = ctx;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    const int runs = ++r->runs;
+
+    (void)pthread_cond_broadcast(&r->changed);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return runs == 3 ? HF_JOB_ENDED : 2;
+}
+
+/* Whichever thread waits for the time of the next job, and whichever is kept from it: this hangs if
+ * nobody takes over. */
+static void a_job_that_takes_long_keeps_no_other_from_its_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct hf_loop *loop = hf_loop_new(2, hf_clock_system());
+        struct relay r = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+        hf_job_fn *const first = i % 2 == 0 ? wait_for_the_other : run_three_times;
+        hf_job_fn *const second = i % 2 == 0 ? run_three_times : wait_for_the_other;
+
+        (void)hf_loop_add(loop, first, &r);
+        (void)hf_loop_add(loop, second, &r);
+        hf_loop_run(loop);
+        assert_int_equal(r.runs, 3);
+        hf_loop_free(loop);
+    }
+}
+
 static void a_loop_without_threads_runs_one_job_when_told_by_its_own_clock(void **state)
 {
     struct sequence q = {0};
@@ -196,6 +245,7 @@ int main(void)
         cmocka_unit_test(jobs_run_in_the_order_in_which_they_are_due),
         cmocka_unit_test(a_job_without_a_time_runs_only_when_woken),
         cmocka_unit_test(a_job_that_is_woken_while_it_runs_runs_once_more),
+        cmocka_unit_test(a_job_that_takes_long_keeps_no_other_from_its_time),
         cmocka_unit_test(a_loop_without_threads_runs_one_job_when_told_by_its_own_clock),
     };
 
