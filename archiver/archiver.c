@@ -18,7 +18,7 @@
 #define CAPTURE_THREADS_MAX 4
 #define UPLOAD_THREADS_MAX  8
 #define SNAPSHOTS_MAX       (UPLOAD_THREADS_MAX / 2) /* at once, so that segments pass */
-#define STOP_POLL_MS        50  /* while stopping ... */
+#define STOP_POLL_MS        50                       /* while stopping ... */
 #define STOP_LOOK_MS        250 /* ... and before, unless a job of a partition sees it sooner */
 
 struct hf_archiver {

@@ -86,8 +86,9 @@ enum hf_code conn_begin_known(struct conn *c, struct conn *ckpt, enum conn_hold 
 enum hf_code conn_hold_mark(struct conn *c, const struct walindex *index,
                             struct hf_err *err) HF_MUST_CHECK;
 
-/* Whether another connection is at a checkpoint, or waits in one. The look takes the checkpoint lock
- * for a moment; like a PASSIVE one of ours, it can turn away a checkpoint that begins just then. */
+/* Whether another connection is at a checkpoint, or waits in one. The look takes the checkpoint
+ * lock for a moment; like a PASSIVE one of ours, it can turn away a checkpoint that begins just
+ * then. */
 bool conn_checkpointer_seen(struct conn *c);
 
 /* A PASSIVE checkpoint. HF_BUSY: another connection is at one. */

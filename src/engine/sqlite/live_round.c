@@ -18,7 +18,7 @@
  * when a segment is due anyway, as a seal makes one; and in time before that in any case. */
 #define SEAL_LONG_FRAMES       500
 #define SEAL_URGENT_FRAMES     800
-#define SEAL_VAIN_FRAMES       4000 /* its writer makes no pauses: now and then is enough */
+#define SEAL_VAIN_FRAMES       1500 /* its writer makes no pauses: now and then is enough */
 #define SEAL_TRIES             6
 #define SEAL_NEAR_FRAMES       64 /* left to backfill: the next try may be the one */
 #define SEAL_BUSY_TRIES        20 /* past the limit, a ms each, for a checkpointer to end */
