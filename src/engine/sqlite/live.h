@@ -78,7 +78,8 @@ struct live {
     bool broken; /* continuity broke: only detach is left */
     uint32_t page_bytes;
     int64_t files_checked_us;
-    uint32_t log_frames;      /* of the log as the last hand-over saw it ... */
+    uint32_t mark_frame;      /* where the reader of the last hand-over stands */
+    uint32_t log_frames;      /* of the log as it was last seen ... */
     uint32_t log_frames_left; /* ... and those not in the database file yet */
     int64_t sealed_us;
     int64_t locked_us;          /* the write lock was last tried for */

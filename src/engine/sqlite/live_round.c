@@ -16,17 +16,22 @@
 #define SEAL_LONG_EVERY_US 200000  /* ... and of a log that is long, pause or not */
 /* Applications begin checkpoints of their own at 1000 frames. From half of that on a log is sealed
  * when a segment is due anyway, as a seal makes one; and in time before that in any case. */
-#define SEAL_LONG_FRAMES       500
-#define SEAL_URGENT_FRAMES     800
-#define SEAL_VAIN_FRAMES       1500 /* its writer makes no pauses: now and then is enough */
-#define SEAL_TRIES             6
-#define SEAL_NEAR_FRAMES       64 /* left to backfill: the next try may be the one */
-#define SEAL_BUSY_TRIES        20 /* past the limit, a ms each, for a checkpointer to end */
-#define LOCKED_EVERY_US        1000000
-#define LOCKED_TRIES           10  /* to get the write lock between two transactions ... */
-#define LOCKED_PAUSES_MAX      20  /* ... behind so many ms, until nobody is at a checkpoint */
-#define LOCKED_BUSY_TRIES      3   /* a ms each, for one who is all the same */
-#define LOCKED_SEAL_FRAMES_MAX 256 /* to capture, or to backfill, under the write lock */
+#define SEAL_LONG_FRAMES   500
+#define SEAL_URGENT_FRAMES 800
+#define SEAL_VAIN_FRAMES   1500 /* its writer makes no pauses: now and then is enough */
+#define SEAL_TRIES         6
+#define SEAL_NEAR_FRAMES   64 /* left to backfill: the next try may be the one */
+#define SEAL_BUSY_TRIES    20 /* past the limit, a ms each, for a checkpointer to end */
+#define LOCKED_EVERY_US    1000000
+#define LOCKED_TRIES       10 /* to get the write lock between two transactions ... */
+#define LOCKED_PAUSES_MAX  20 /* ... behind so many ms, until nobody is at a checkpoint */
+#define LOCKED_BUSY_TRIES  3  /* a ms each, for one who is all the same */
+/* To capture, or to backfill, under the write lock: what a writer at full speed adds during two
+ * syncs, several times over. What takes time under the lock is the syncs. */
+#define LOCKED_SEAL_FRAMES_MAX 1024
+/* Behind the mark: more would make the application's own checkpoint, which comes when the mark has
+ * moved, long for one commit. */
+#define MARK_BEHIND_FRAMES_MAX 1000
 
 /* C3, as far as files go; at most once a second. */
 static enum hf_code check_files(struct live *l, struct hf_err *err)
@@ -138,9 +143,10 @@ static void note_log(struct live *l, const struct walindex *index, struct hf_rou
 }
 
 /*
- * C2 without a hand-over, on a mark: nothing is to be captured now, lock 0 is not to be had, and
- * nobody is at a checkpoint, so nobody waits for the mark. Then what is held is as good as what
- * would be, and one look at shared memory is enough. False: it takes more than that.
+ * C2 without a hand-over, on a mark that is not far behind: nothing is to be captured now, lock 0
+ * is not to be had, and nobody is at a checkpoint, so nobody waits for the mark. Then what is held
+ * is as good as what would be, and one look at shared memory is enough. False: it takes more than
+ * that.
  */
 static enum hf_code look(struct live *l, struct hf_round *round, bool *ret_enough,
                          struct hf_err *err)
@@ -155,7 +161,8 @@ static enum hf_code look(struct live *l, struct hf_round *round, bool *ret_enoug
         conn_walindex(live_holder(l), &index, err) != HF_OK)
         return HF_OK;
     if ((round->cut && !wal_position_equal(&index.end, &l->from)) ||
-        index.backfill == index.end.frame)
+        index.backfill == index.end.frame ||
+        index.end.frame - l->mark_frame > MARK_BEHIND_FRAMES_MAX)
         return HF_OK;
     const enum hf_code rc = check_log(l, &index, err);
 
@@ -190,6 +197,7 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
         return rc;
     }
     live_hand_over(l, hold);
+    l->mark_frame = index.end.frame;
     give_way(l, &index);
     round->looked = true;
     round->current = index.end.frame == l->from.frame;
