@@ -192,8 +192,9 @@ static int64_t follow(struct partition *p)
     const int64_t now_us = hf_mono_us(p->env->clock);
     const bool stopped = partition_stopping(p);
 
-    if (stopped && p->stop_job != NULL)
-        hf_job_wake(p->stop_job);
+    if (stopped && !p->told_stop && p->stop_job != NULL)
+        hf_job_wake(p->stop_job); /* once: it wakes this job again */
+    p->told_stop = stopped;
     const bool last = stopped || (p->once && partition_snapshot_step(p) == SNAPSHOT_NONE);
     struct hf_round round = {
         .cut = last || now_us - p->cut_us >= p->target.capture_ms * 1000,

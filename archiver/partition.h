@@ -77,6 +77,7 @@ struct partition {
     struct hf_job *attach_job;
     struct hf_job *capture_job;
     struct hf_job *upload_job;
+    bool told_stop;          /* capture has woken it */
     struct hf_job *stop_job; /* of all partitions: woken when this one ends, or sees a stop */
 
     /* Of the job that the phase belongs to, attach or capture; start and stop under `in_use`. */

@@ -57,9 +57,10 @@ static uint64_t spooled_epoch(struct partition *p)
         struct hf_seg_info info;
         struct hf_err ignored;
 
-        if (spool_source_open(p->spool, txid, &source, &ignored) == HF_OK &&
-            hf_source_read_info(&source.base, p->target.engine->codec, &info, &ignored) == HF_OK &&
-            info.epoch > newest)
+        if (spool_source_open(p->spool, txid, &source, &ignored) != HF_OK)
+            break; /* nothing behind a hole is ever put */
+        if (hf_source_read_info(&source.base, p->target.engine->codec, &info, &ignored) == HF_OK &&
+            info.epoch > newest && info.epoch <= HF_EPOCH_MAX)
             newest = info.epoch;
     }
     return newest;
@@ -80,7 +81,7 @@ static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_e
             continue;
         rc = hf_segment_read_info(&p->archive, p->target.engine->codec, &head.after.items[i], &info,
                                   err);
-        if (rc == HF_OK && info.epoch > *ret)
+        if (rc == HF_OK && info.epoch > *ret && info.epoch <= HF_EPOCH_MAX)
             *ret = info.epoch;
     }
     return rc;
@@ -141,8 +142,8 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
                               "can restore and verify them, and archives only to a URL of its own",
                               p->target.url);
         /* Where only a lease holds, it alone keeps two from making it, one over the other. */
-        if (lease && p->owner.epoch == 0)
-            rc = claim(p, err);
+        if (lease)
+            rc = p->owner.epoch == 0 ? claim(p, err) : partition_prove_owner(p, 0, err);
         if (rc != HF_OK)
             return rc;
         hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout,

@@ -83,6 +83,8 @@ enum hf_code partition_prove_owner(struct partition *p, uint64_t head, struct hf
 
     if (rc == HF_OK && lease_is_short(p))
         rc = hf_owner_touch(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
+    if (rc == HF_OK && lease_is_short(p))
+        rc = hf_err_set(err, HF_TRANSIENT, "the lease could not be renewed in time");
     p->proof = proof;
     p->proof.is = rc == HF_OK;
     return rc;

@@ -17,11 +17,13 @@
 #define HF_ARCHIVE_OWNER_H
 
 #include "archive/archive.h"
+#include "archive/json.h"
 #include "base/rand.h"
 
-#define HF_NODE_MAX       33    /* bytes with NUL: 32 hex digits */
-#define HF_HOST_MAX       256   /* bytes with NUL, percent-escaped */
-#define HF_OWNER_DB_MAX   1024  /* bytes with NUL, of the database's path, percent-escaped */
+#define HF_NODE_MAX       33   /* bytes with NUL: 32 hex digits */
+#define HF_HOST_MAX       256  /* bytes with NUL, percent-escaped */
+#define HF_OWNER_DB_MAX   1024 /* bytes with NUL, of the database's path, percent-escaped */
+#define HF_EPOCH_MAX      (HF_NUMBER_MAX - 2) /* a claim can go beyond; no sound segment has it */
 #define HF_OWNER_LEASE_MS 60000 /* how long a claim or a touch holds without conditional put */
 
 struct hf_owner {

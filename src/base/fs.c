@@ -116,11 +116,21 @@ static enum hf_code file_write_bulk(struct hf_file *f, uint64_t offset, struct h
     return file_write(f, offset, data, err);
 }
 
-/* Not posix_fallocate(), which writes where the file system cannot. */
+/* Not posix_fallocate(), which writes where the file system cannot. A full disk gives what it has;
+ * that is given back. */
 static void file_reserve(struct hf_file *f, uint64_t size_bytes)
 {
-    while (fallocate(sys_file(f)->fd, 0, 0, (off_t)size_bytes) < 0 && errno == EINTR)
-        ;
+    const int fd = sys_file(f)->fd;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return;
+    while (fallocate(fd, 0, 0, (off_t)size_bytes) < 0) {
+        if (errno == EINTR)
+            continue;
+        (void)!ftruncate(fd, st.st_size);
+        return;
+    }
 }
 
 static enum hf_code file_sync(struct hf_file *f, struct hf_err *err)

@@ -175,8 +175,8 @@ static inline enum hf_code HF_MUST_CHECK hf_file_write_bulk(struct hf_file *f, u
 /*
  * The file is to grow to `size_bytes`: where the file system can, it has room for them now, in few
  * pieces, and the file has this length, zeros where nothing was written. Writes then need not wait
- * for one another to make it longer. Where it cannot, the file is as it was or longer, and what is
- * written into it tells why.
+ * for one another to make it longer. Where it cannot, the file is as it was, and what is written
+ * into it tells why.
  */
 static inline void hf_file_reserve(struct hf_file *f, uint64_t size_bytes)
 {

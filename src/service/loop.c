@@ -17,6 +17,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
+#define LOOK_US 1000000
+
 struct hf_job {
     struct hf_loop *loop;
     hf_job_fn *fn;
@@ -200,10 +202,14 @@ static void leave_locked(struct hf_loop *l, const struct waiter *w)
     *at = w->next;
 }
 
-/* Until a signal; and, if nobody else does, until the first job is due at most. */
+/*
+ * Until a signal; and, if nobody else does, until the first job is due at most. One thread of all
+ * looks once a second all the same: glibc before 2.41 can lose a signal (bug 25847).
+ */
 static void wait_locked(struct hf_loop *l)
 {
-    const int64_t due_us = due_locked(l);
+    const int64_t look_us = hf_mono_us(l->clock) + LOOK_US;
+    const int64_t due_us = due_locked(l) < look_us ? due_locked(l) : look_us;
     struct waiter w = {.until_us = is_watched_locked(l, due_us) ? INT64_MAX : due_us,
                        .next = l->guarded.waiters};
 

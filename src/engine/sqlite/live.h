@@ -82,6 +82,7 @@ struct live {
     uint32_t log_frames;      /* of the log as it was last seen ... */
     uint32_t log_frames_left; /* ... and those not in the database file yet */
     int64_t sealed_us;
+    int64_t checkpoint_us;      /* how long our last one took */
     int64_t locked_us;          /* the write lock was last tried for */
     struct walindex resting_at; /* the wal-index's header when we came to rest */
     bool resting;

@@ -27,8 +27,11 @@
 #define LOCKED_PAUSES_MAX  20 /* ... behind so many ms, until nobody is at a checkpoint */
 #define LOCKED_BUSY_TRIES  3  /* a ms each, for one who is all the same */
 /* To capture, or to backfill, under the write lock: what a writer at full speed adds during two
- * syncs, several times over. What takes time under the lock is the syncs. */
+ * syncs, several times over; of large pages fewer, and few where a checkpoint is slow. */
 #define LOCKED_SEAL_FRAMES_MAX 1024
+#define LOCKED_SEAL_FRAMES_MIN 64
+#define LOCKED_SEAL_BYTES_MAX  (4U << 20)
+#define SLOW_CHECKPOINT_US     30000
 /* Behind the mark: more would make the application's own checkpoint, which comes when the mark has
  * moved, long for one commit. */
 #define MARK_BEHIND_FRAMES_MAX 1000
@@ -204,6 +207,15 @@ static enum hf_code follow(struct live *l, struct hf_round *round, struct hf_tak
     return HF_OK;
 }
 
+static uint32_t locked_frames_max(const struct live *l)
+{
+    const uint32_t fit = LOCKED_SEAL_BYTES_MAX / l->page_bytes;
+
+    if (l->checkpoint_us > SLOW_CHECKPOINT_US || fit < LOCKED_SEAL_FRAMES_MIN)
+        return LOCKED_SEAL_FRAMES_MIN;
+    return fit < LOCKED_SEAL_FRAMES_MAX ? fit : LOCKED_SEAL_FRAMES_MAX;
+}
+
 /* Is it worth trying again? While much is left, only if less and less is. */
 static bool seal_gains(uint32_t left_before, uint32_t left)
 {
@@ -214,12 +226,15 @@ static bool seal_gains(uint32_t left_before, uint32_t left)
  * is at one most of the time. */
 static enum hf_code seal_checkpoint(struct live *l, bool past_limit, struct hf_err *err)
 {
+    int64_t began_us = hf_mono_us(l->o.clock);
     enum hf_code rc = conn_checkpoint(&l->ckpt, err);
 
     for (int i = 0; rc == HF_BUSY && past_limit && i < SEAL_BUSY_TRIES; i++) {
         hf_sleep_ms(l->o.clock, 1);
+        began_us = hf_mono_us(l->o.clock);
         rc = conn_checkpoint(&l->ckpt, err);
     }
+    l->checkpoint_us = hf_mono_us(l->o.clock) - began_us;
     return rc;
 }
 
@@ -243,8 +258,8 @@ static enum hf_code try_seal(struct live *l, struct hf_round *round, struct hf_t
         rc = follow(l, round, t, err);
         if (rc != HF_OK)
             return rc;
-        gains = past_limit ? l->log_frames_left > LOCKED_SEAL_FRAMES_MAX
-                           : seal_gains(left_before, l->log_frames_left);
+        gains = seal_gains(left_before, l->log_frames_left) ||
+                (past_limit && l->log_frames_left > locked_frames_max(l));
     }
     return HF_OK;
 }
@@ -290,8 +305,8 @@ static enum hf_code seal_with_lock(struct live *l, struct hf_round *round, struc
         rc = check_log(l, &index, err);
     if (rc != HF_OK)
         return rc;
-    if (index.end.frame - index.backfill > LOCKED_SEAL_FRAMES_MAX ||
-        index.end.frame - l->from.frame > LOCKED_SEAL_FRAMES_MAX)
+    if (index.end.frame - index.backfill > locked_frames_max(l) ||
+        index.end.frame - l->from.frame > locked_frames_max(l))
         return HF_OK; /* it would take too long */
     if (index.end.frame > l->from.frame)
         rc = capture_counted(l, &index.end, round, t, err);
@@ -332,15 +347,15 @@ static enum hf_code take_write(struct live *l, struct hf_err *err)
 static enum hf_code seal_past_limit(struct live *l, struct hf_round *round, struct hf_taker *t,
                                     struct hf_err *err)
 {
-    if (l->hold != CONN_HOLD_MARK || is_aside(l) || l->log_frames_left > LOCKED_SEAL_FRAMES_MAX)
+    if (l->hold != CONN_HOLD_MARK || is_aside(l) || l->log_frames_left > locked_frames_max(l))
         return HF_OK;
+    l->locked_us = hf_mono_us(l->o.clock);
     enum hf_code rc = take_write(l, err);
 
     if (rc == HF_BUSY)
         return HF_OK;
     if (rc != HF_OK)
         return rc;
-    l->locked_us = hf_mono_us(l->o.clock);
     rc = seal_with_lock(l, round, t, err);
     conn_end(live_other(l));
     return rc;

@@ -272,7 +272,6 @@ static void a_disk_takes_what_there_is_room_for(void **state)
     struct rig r;
     struct hf_file *f;
     char bytes[1024] = {0};
-    HF_AUTO_BUF found = {0};
     uint64_t free_bytes = 0;
     uint64_t total_bytes = 0;
 
