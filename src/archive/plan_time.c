@@ -52,8 +52,8 @@ static int compare_ends(const void *pa, const void *pb)
     return (a->min_txid > b->min_txid) - (a->min_txid < b->min_txid);
 }
 
-/* The level's known segments that end after f->txid and at or before f->next_txid, by their ends.
- * The upper end is included, as Litestream dates a snapshot later than the segment it ends with. */
+/* The level's known segments that end after f->txid and at or before f->next_txid, by their ends:
+ * one that ends with next_txid may be a finer one. */
 static void collect(const struct hf_view *view, const struct found_time *f, struct hf_seg_list *ret)
 {
     for (size_t i = 0; i < view->known.count; i++) {
@@ -119,10 +119,34 @@ static enum hf_code bisect(struct planner *p, const struct hf_seg_list *ends, in
     return HF_OK;
 }
 
+/*
+ * Litestream dates a snapshot by its making, when later TXIDs may have come: that one is later than
+ * the time does not tell that its last TXID is. Put aside in `late` until it is known that nothing
+ * else tells more.
+ */
+static enum hf_code put_late_aside(struct planner *p, struct found_time *f, struct found_time *late,
+                                   struct hf_err *err)
+{
+    struct hf_seg_info info;
+
+    if (f->next_txid == UINT64_MAX)
+        return HF_OK;
+    const enum hf_code rc = planner_header(p, &f->next, &info, err);
+
+    if (rc != HF_OK || info.has_root)
+        return rc;
+    late->next_txid = f->next_txid;
+    late->next = f->next;
+    f->next_txid = UINT64_MAX;
+    f->next = (struct hf_segment){0};
+    return HF_OK;
+}
+
 enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_time *ret,
                                struct hf_err *err)
 {
     struct found_time f = {.next_txid = UINT64_MAX};
+    struct found_time late = {.next_txid = UINT64_MAX};
 
     for (unsigned level = HF_LEVELS_COUNT; level-- > 0;) {
         HF_AUTO_SEG_LIST ends = {0};
@@ -134,8 +158,14 @@ enum hf_code planner_find_time(struct planner *p, int64_t time_ms, struct found_
             return rc;
         collect(&p->views.levels[level], &f, &ends);
         rc = bisect(p, &ends, time_ms, &f, err);
+        if (rc == HF_OK && level == HF_LEVEL_SNAPSHOT)
+            rc = put_late_aside(p, &f, &late, err);
         if (rc != HF_OK)
             return rc;
+    }
+    if (late.next_txid > f.txid && late.next_txid < f.next_txid) {
+        f.next_txid = late.next_txid;
+        f.next = late.next;
     }
     hf_assert(f.txid <= f.next_txid);
     *ret = f;

@@ -19,6 +19,7 @@
 #define FAKE_HEADER_BYTES 29
 #define FAKE_CATCHUP      1 /* flags, the header's last byte */
 #define FAKE_CLAMPED      2
+#define FAKE_FOREIGN      4                      /* of others: it has no root */
 #define FAKE_START_MS     INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
 
 static inline enum hf_code fake_info(struct hf_slice header, struct hf_seg_info *ret,
@@ -33,6 +34,7 @@ static inline enum hf_code fake_info(struct hf_slice header, struct hf_seg_info 
         .time_ms = (int64_t)hf_get_be64(header.ptr + 20),
         .catchup = (header.ptr[28] & FAKE_CATCHUP) != 0,
         .clamped = (header.ptr[28] & FAKE_CLAMPED) != 0,
+        .has_root = (header.ptr[28] & FAKE_FOREIGN) == 0,
     };
     return HF_OK;
 }

@@ -295,6 +295,27 @@ static void a_snapshot_dated_later_than_its_last_txid_hides_nothing(void **state
     fake_done(&f);
 }
 
+/* When it is made the next TXID may be there already, which it says nothing of. */
+static void a_snapshot_dated_later_than_the_next_txid_hides_nothing(void **state)
+{
+    struct fake f;
+    HF_AUTO_PLAN *p = NULL;
+    HF_AUTO_PLAN *between = NULL;
+
+    (void)state;
+    fake_init(&f);
+    fake_put_all(&f, "0:1-1 0:2-2 0:3-3 0:4-4 0:6-6");
+    fake_put_marked(&f, 9, 1, 2, TIME(3) + 500, 100, FAKE_FOREIGN);
+    fake_put_marked(&f, 9, 1, 5, TIME(5) + 100, 100, FAKE_FOREIGN);
+    hf_must(plan_time(&f, TIME(3) + 200, &p), &f.err);
+    assert_int_equal(p->txid, 3);
+    assert_int_equal(p->time_ms, TIME(3));
+    assert_chain(p, "9:1-2 0:3-3");
+    hf_must(plan_time(&f, TIME(5), &between), &f.err); /* by the snapshot alone 5 is known */
+    assert_int_equal(between->txid, 4);
+    fake_done(&f);
+}
+
 static void a_header_that_disagrees_with_its_name_is_damage(void **state)
 {
     static const struct {
@@ -644,6 +665,7 @@ int main(void)
         cmocka_unit_test(time_gives_the_last_capture_at_or_before_it),
         cmocka_unit_test(a_time_inside_a_compacted_segment_gives_its_start_and_says_so),
         cmocka_unit_test(a_snapshot_dated_later_than_its_last_txid_hides_nothing),
+        cmocka_unit_test(a_snapshot_dated_later_than_the_next_txid_hides_nothing),
         cmocka_unit_test(a_header_that_disagrees_with_its_name_is_damage),
         cmocka_unit_test(names_that_are_no_segments_change_nothing),
         cmocka_unit_test(a_segment_that_vanishes_is_looked_for_once_more),
