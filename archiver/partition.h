@@ -220,6 +220,9 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes,
 /* Let go of everything that start took; the phase is `phase` then. */
 void partition_stop(struct partition *p, enum partition_phase phase);
 
+/* upload.c: the store has no conditional puts, so a lease is all that keeps others out. */
+bool partition_has_lease(const struct partition *p);
+
 /* upload.c: the archive is still ours, as nothing may be put behind `head` otherwise. HF_FENCED: it
  * is not; other codes as for hf_owner_check(). */
 enum hf_code partition_prove_owner(struct partition *p, uint64_t head,

@@ -121,7 +121,6 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
 static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
-    const bool lease = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
     enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
 
     if (rc != HF_OK)
@@ -142,7 +141,7 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
                               "can restore and verify them, and archives only to a URL of its own",
                               p->target.url);
         /* Where only a lease holds, it alone keeps two from making it, one over the other. */
-        if (lease)
+        if (partition_has_lease(p))
             rc = p->owner.epoch == 0 ? claim(p, err) : partition_prove_owner(p, 0, err);
         if (rc != HF_OK)
             return rc;

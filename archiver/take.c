@@ -52,8 +52,7 @@ static enum hf_code snapshot_begin(struct hf_taker *t, const struct hf_seg_info 
     const struct hf_segment segment = {
         .level = HF_LEVEL_SNAPSHOT, .min_txid = info->min_txid, .max_txid = info->max_txid};
     const struct hf_put put = {
-        .cond = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) != 0 ? HF_PUT_IF_ABSENT
-                                                                          : HF_PUT_ALWAYS,
+        .cond = partition_has_lease(p) ? HF_PUT_ALWAYS : HF_PUT_IF_ABSENT,
         .timestamp_ms = info->time_ms,
         .size_hint = info->pages_count * info->page_bytes,
         .resume = true,

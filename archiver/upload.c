@@ -44,6 +44,11 @@ static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_
 
 /* ---- whose the archive is ------------------------------------------------------------------- */
 
+bool partition_has_lease(const struct partition *p)
+{
+    return (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
+}
+
 /* Where only a lease holds, half of it must be left, as a put takes its time; more than all of it
  * is left by a clock that was set back. */
 static bool lease_is_short(const struct partition *p)
@@ -220,8 +225,7 @@ static enum hf_code put_segment(struct partition *p, struct sending *s, struct h
 {
     const uint64_t bytes = s->source.base.size_bytes;
     const struct hf_put put = {
-        .cond = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) != 0 ? HF_PUT_IF_ABSENT
-                                                                          : HF_PUT_ALWAYS,
+        .cond = partition_has_lease(p) ? HF_PUT_ALWAYS : HF_PUT_IF_ABSENT,
         .timestamp_ms = s->info.time_ms,
         .size_hint = bytes,
     };
@@ -296,8 +300,7 @@ static enum hf_code upload_first(struct partition *p, struct hf_err *err)
 static enum hf_code touch_owner(struct partition *p, bool last, struct hf_err *err)
 {
     const int64_t now_ms = hf_now_ms(p->env->clock);
-    const bool lease = (hf_store_caps(p->target.store) & HF_STORE_COND_PUT) == 0;
-    const int64_t every_ms = lease ? HF_OWNER_LEASE_MS / 3 : OWNER_TOUCH_MS;
+    const int64_t every_ms = partition_has_lease(p) ? HF_OWNER_LEASE_MS / 3 : OWNER_TOUCH_MS;
 
     if (!last && now_ms - p->touched_ms < every_ms)
         return HF_OK;

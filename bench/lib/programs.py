@@ -53,6 +53,10 @@ class Store:
         self.url, self.env, self.server_pid = url, env, server_pid
         self.our_env = {**env, "AWS_CA_BUNDLE": certificate} if certificate else env
 
+    def env_of(self, words):
+        """For the program that runs by these words."""
+        return self.our_env if HOLDFAST in words else self.env
+
 
 @contextlib.contextmanager
 def file_store(folder):
