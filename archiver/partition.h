@@ -99,7 +99,8 @@ struct partition {
     bool followed;           /* once, at least */
     bool renewed;            /* it was begun again because local state or the log was damaged */
     uint64_t sound_txid;     /* when a later one is archived, following goes well again */
-    int64_t head_ms;         /* of the archive's last TXID, as start found it */
+    uint64_t head_txid;      /* the archive's last, as start found it; 0: none */
+    int64_t head_ms;         /* its time, from the local state: an object would have to be proved */
     const char *distrust;    /* why the next start throws the local state away; NULL: it does not */
     bool rival;              /* another archiver may still be at it: the next start waits a while */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a

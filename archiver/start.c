@@ -193,7 +193,8 @@ static enum hf_code adopt_ref(struct partition *p, const struct hf_segment_ref *
     return p->live->ops->adopt(p->live, &source.base, err);
 }
 
-/* Move the local state to the archive's head by what the archive has beyond it. */
+/* Move the local state to the archive's head by what the archive has beyond it, which may be more
+ * than was listed before: what waits in the spool for that is not wanted any more. */
 static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
 {
     const struct hf_target latest = {.kind = HF_TARGET_LATEST};
@@ -204,26 +205,32 @@ static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
         if (plan->segments[i].max_txid > local_txid(p))
             rc = adopt_ref(p, &plan->segments[i], err);
     }
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    p->head_txid = local_txid(p);
+    p->head_ms = p->live->ops->state(p->live)->time_ms;
+    return spool_drop(p->spool, 1, p->head_txid, err);
 }
 
-/* The archive has at its head the root that the local state had there, and the time, if that is
- * where it stands: another archiver may have captured the same state later. */
+/* The archive has at its head the root and the time that the local state had there: another
+ * archiver may have captured the same state later. */
 static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_err *err)
 {
     const struct hf_target latest = {.kind = HF_TARGET_LATEST};
-    const struct hf_state *local = p->live->ops->state(p->live);
-    struct hf_root root;
+    struct hf_state here;
     HF_AUTO_PLAN *plan = NULL;
     const enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &latest, &plan, err);
 
     if (rc != HF_OK)
         return rc;
-    *ret_same = plan->info.has_root && p->live->ops->root_at(p->live, plan->txid, &root) &&
-                hf_root_equal(plan->info.root, root) &&
-                (local->txid > plan->txid || local->time_ms == plan->time_ms);
-    p->head_ms = plan->time_ms;
-    return HF_OK;
+    *ret_same = plan->info.has_root && p->live->ops->recall(p->live, plan->txid, &here) &&
+                here.has_root && hf_root_equal(plan->info.root, here.root) &&
+                here.time_ms == plan->time_ms;
+    if (!*ret_same)
+        return HF_OK;
+    p->head_txid = plan->txid; /* what was put late may have come since it was listed */
+    p->head_ms = here.time_ms;
+    return spool_drop(p->spool, 1, p->head_txid, err);
 }
 
 /* HF_DAMAGE: its time is before `least_ms`, that of its predecessor, as two archivers with
@@ -265,13 +272,11 @@ static enum hf_code throw_away(struct partition *p, const char *why, struct hf_e
     return rc != HF_OK ? rc : p->live->ops->reset(p->live, err);
 }
 
-/* As throw_away(), but what waits in the spool may still be right. */
-static enum hf_code forget_digest(struct partition *p, struct hf_err *err)
+/* As throw_away(), but what waits in the spool may still be right: it is judged by what it is
+ * adopted onto. */
+static enum hf_code forget_digest(struct partition *p, const char *why, struct hf_err *err)
 {
-    hf_log(HF_LOG_WARN,
-           "%s: local state is made anew from the archive: its root there is not the archive's, or "
-           "is too long ago to be known",
-           p->target.name);
+    hf_log(HF_LOG_WARN, "%s: local state is made anew from the archive: %s", p->target.name, why);
     return p->live->ops->reset(p->live, err);
 }
 
@@ -300,6 +305,8 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     bool same = true;
     enum hf_code rc = spool_drop(p->spool, 1, head, err);
 
+    p->head_txid = head;
+    p->head_ms = 0;
     if (rc == HF_OK && local_txid(p) >= head && head > 0)
         rc = check_head(p, &same, err);
     if (rc != HF_OK)
@@ -309,13 +316,15 @@ static enum hf_code agree(struct partition *p, uint64_t head, struct hf_err *err
     else if (head == 0 && local_txid(p) > 0)
         rc = throw_away(p, "its first snapshot was never archived", err);
     else if (!same)
-        rc = forget_digest(p, err); /* the spool is judged by what it is adopted onto */
-    else if (local_txid(p) > head && !spool_holds(p, head + 1))
+        rc = forget_digest(p, "the archive has another state there, or too old a one", err);
+    else if (local_txid(p) > p->head_txid && !spool_holds(p, p->head_txid + 1))
         rc = throw_away(p, "it is ahead of the archive, and the spool is not whole between", err);
-    if (rc == HF_OK && local_txid(p) < head)
+    const uint64_t known = local_txid(p);
+
+    if (rc == HF_OK && known < head)
         rc = adopt_from_archive(p, err);
-    if (rc == HF_DAMAGE) {
-        rc = throw_away(p, err->text, err);
+    if (rc == HF_DAMAGE && known > 0) { /* the local state's, or the archive's: which will show */
+        rc = forget_digest(p, err->text, err);
         if (rc == HF_OK)
             rc = adopt_from_archive(p, err);
     }
@@ -367,16 +376,10 @@ static enum hf_code reconcile(struct partition *p, struct hf_err *err)
         rc = agree(p, head.head_txid, err);
     if (rc != HF_OK)
         return rc;
-    /* What was adopted may be more than was listed before. */
-    const uint64_t spooled = spool_first(p->spool);
-    const uint64_t archived = spooled > 0 ? spooled - 1 : local_txid(p);
-
     (void)pthread_mutex_lock(&p->mutex);
-    p->guarded.status.archived_txid = archived;
+    p->guarded.status.archived_txid = p->head_txid;
+    p->guarded.status.archived_ms = p->head_ms;
     p->guarded.status.captured_txid = local_txid(p);
-    p->guarded.status.archived_ms = 0; /* not known if the spool goes on behind it */
-    if (local_txid(p) == archived)
-        p->guarded.status.archived_ms = p->live->ops->state(p->live)->time_ms;
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;
 }

@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "archive/catchups.h"
-#include "archive/plan.h"
 #include "archive/source.h"
 #include "archiver/partition.h"
+#include "base/check.h"
 #include "base/log.h"
 
 #define SEGMENTS_PER_RUN  16
@@ -239,40 +239,19 @@ static enum hf_code put_segment(struct partition *p, struct sending *s, struct h
     return rc;
 }
 
-/* The time of the TXID that was archived last; after a start with a full spool it is looked up. */
-static enum hf_code time_archived(struct partition *p, uint64_t txid, int64_t *ret,
-                                  struct hf_err *err)
-{
-    const struct hf_target target = {.kind = HF_TARGET_TXID, .txid = txid};
-    HF_AUTO_PLAN *plan = NULL;
-
-    (void)pthread_mutex_lock(&p->mutex);
-    const int64_t known_ms = p->guarded.status.archived_txid == txid ? p->guarded.status.archived_ms
-                                                                     : 0;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    *ret = known_ms;
-    if (known_ms != 0)
-        return HF_OK;
-    const enum hf_code rc = hf_plan_new(&p->archive, p->target.engine->codec, &target, &plan, err);
-
-    if (rc == HF_OK)
-        *ret = plan->time_ms;
-    return rc;
-}
-
 /* Before a catch-up is put the archive is told of the gap in front of it (ADR 0033). */
 static enum hf_code note_gap(struct partition *p, const struct hf_seg_info *info,
                              struct hf_err *err)
 {
-    int64_t from_ms = 0;
-    enum hf_code rc;
-
     if (!info->catchup)
         return HF_OK;
-    rc = time_archived(p, info->min_txid - 1, &from_ms, err);
-    if (rc == HF_OK)
-        rc = partition_prove_owner(p, info->min_txid - 1, err);
+    (void)pthread_mutex_lock(&p->mutex);
+    hf_assert(p->guarded.status.archived_txid == info->min_txid - 1);
+    const int64_t from_ms = p->guarded.status.archived_ms;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    const enum hf_code rc = partition_prove_owner(p, info->min_txid - 1, err);
+
     return rc != HF_OK ? rc : hf_catchup_put(&p->archive, info, from_ms, err);
 }
 

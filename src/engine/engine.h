@@ -180,8 +180,9 @@ struct hf_live_ops {
     /* The last TXID whose segment ended exactly at `p`. HF_NOT_FOUND: none is known. */
     enum hf_code (*find)(struct hf_live *l, const struct hf_position *p, uint64_t *ret_txid,
                          struct hf_err *err);
-    /* The root of a recent TXID; false if it is no longer known. */
-    bool (*root_at)(struct hf_live *l, uint64_t txid, struct hf_root *ret);
+    /* The state as of a recent TXID, as it was captured or adopted; false if it is no longer known,
+     * and then nothing is written. */
+    bool (*recall)(const struct hf_live *l, uint64_t txid, struct hf_state *ret);
     /* Give up all holds, and a snapshot's image; the database, its log and their owner and mode are
      * left as they are. */
     void (*detach)(struct hf_live *l);

@@ -28,9 +28,10 @@
 #define FLAG_CATCHUP   1
 #define FLAG_POSITION  2
 #define FLAG_CLAMPED   4
-#define ROOTS_MAX      16 /* of TXIDs, that local state knows */
-#define ROOTS_OFFSET   80
-#define STATE_BYTES    (ROOTS_OFFSET + ROOTS_MAX * (8 + HF_ROOT_BYTES))
+#define RECENT_MAX     16 /* TXIDs whose state local state knows */
+#define RECENT_OFFSET  80
+#define KNOWN_BYTES    (28 + HF_ROOT_BYTES)
+#define STATE_BYTES    (RECENT_OFFSET + RECENT_MAX * KNOWN_BYTES)
 #define REST_MS        1000
 #define PACE_MS        50
 
@@ -453,14 +454,9 @@ void mem_segment_apply(struct hf_slice segment, struct hf_buf *image)
 
 /* ---- what a replica and a live side both keep ------------------------------------------------ */
 
-struct known_root {
-    uint64_t txid; /* 0: none */
-    struct hf_root root;
-};
-
 struct ledger {
     struct hf_state state;
-    struct known_root roots[ROOTS_MAX]; /* of the last TXIDs, each at its number modulo this */
+    struct hf_state recent[RECENT_MAX]; /* each at its TXID modulo this; 0: none */
     uint64_t seed;
     bool no_seed;           /* it is lost: roots prove nothing */
     struct hf_root *hashes; /* state.pages_count of them */
@@ -514,9 +510,9 @@ static enum hf_code ledger_judge(const struct ledger *l, const struct header *h,
     return HF_OK;
 }
 
-static void ledger_note_root(struct ledger *l)
+static void ledger_note_recent(struct ledger *l)
 {
-    l->roots[l->state.txid % ROOTS_MAX] = (struct known_root){l->state.txid, l->state.root};
+    l->recent[l->state.txid % RECENT_MAX] = l->state;
 }
 
 /* Move over a segment; pages go to `pages` too, if it is not NULL. */
@@ -554,12 +550,33 @@ static enum hf_code ledger_apply(struct ledger *l, struct hf_source *source, str
     l->state.time_ms = h.info.time_ms;
     l->state.page_bytes = h.info.page_bytes;
     l->state.has_root = !l->no_seed;
-    ledger_note_root(l);
+    ledger_note_recent(l);
     l->has_place = h.has_place;
     l->place = h.place;
     if (pages == NULL)
         return HF_OK;
     return hf_file_truncate(pages, h.info.pages_count * page_bytes, err);
+}
+
+static void state_encode(const struct hf_state *s, uint8_t *ret)
+{
+    hf_put_be64(ret, s->txid);
+    hf_put_be64(ret + 8, (uint64_t)s->time_ms);
+    hf_put_be32(ret + 16, s->page_bytes);
+    hf_put_be64(ret + 20, s->pages_count);
+    hf_root_put(ret + 28, s->root);
+}
+
+static struct hf_state state_decode(const uint8_t *at)
+{
+    return (struct hf_state){
+        .txid = hf_get_be64(at),
+        .time_ms = (int64_t)hf_get_be64(at + 8),
+        .page_bytes = hf_get_be32(at + 16),
+        .pages_count = hf_get_be64(at + 20),
+        .has_root = true,
+        .root = hf_root_get(at + 28),
+    };
 }
 
 static enum hf_code ledger_save(const struct ledger *l, struct hf_fs *fs, const char *path,
@@ -569,20 +586,12 @@ static enum hf_code ledger_save(const struct ledger *l, struct hf_fs *fs, const 
     uint8_t *head = hf_buf_extend(&out, STATE_BYTES);
 
     (void)memset(head, 0, STATE_BYTES);
-    hf_put_be64(head, l->state.txid);
-    hf_put_be64(head + 8, (uint64_t)l->state.time_ms);
-    hf_put_be32(head + 16, l->state.page_bytes);
-    hf_put_be32(head + 20, l->has_place);
-    hf_put_be64(head + 24, l->state.pages_count);
-    hf_root_put(head + 32, l->state.root);
+    state_encode(&l->state, head);
+    hf_put_be32(head + KNOWN_BYTES, l->has_place);
     place_encode(&l->place, head + 48);
     hf_put_be64(head + 72, l->seed);
-    for (size_t i = 0; i < ROOTS_MAX; i++) {
-        uint8_t *at = head + ROOTS_OFFSET + i * (8 + HF_ROOT_BYTES);
-
-        hf_put_be64(at, l->roots[i].txid);
-        hf_root_put(at + 8, l->roots[i].root);
-    }
+    for (size_t i = 0; i < RECENT_MAX; i++)
+        state_encode(&l->recent[i], head + RECENT_OFFSET + i * KNOWN_BYTES);
     for (uint64_t p = 0; p < l->state.pages_count; p++)
         hf_root_put(hf_buf_extend(&out, HF_ROOT_BYTES), l->hashes[p]);
     seal(&out);
@@ -606,26 +615,17 @@ static enum hf_code ledger_load(struct ledger *l, struct hf_fs *fs, const char *
         hf_get_be64(in.ptr + in.len - 8) != hf_hash64(in.ptr, in.len - 8) ||
         hf_get_be64(in.ptr + 72) != l->seed)
         return HF_OK;
-    l->state = (struct hf_state){
-        .txid = hf_get_be64(in.ptr),
-        .time_ms = (int64_t)hf_get_be64(in.ptr + 8),
-        .page_bytes = hf_get_be32(in.ptr + 16),
-        .has_root = true,
-        .root = hf_root_get(in.ptr + 32),
-    };
-    l->has_place = hf_get_be32(in.ptr + 20) != 0;
+    const struct hf_state state = state_decode(in.ptr);
+
+    hf_assert(in.len == STATE_BYTES + 8 + state.pages_count * HF_ROOT_BYTES);
+    l->has_place = hf_get_be32(in.ptr + KNOWN_BYTES) != 0;
     l->place = place_decode(in.ptr + 48);
-    for (size_t i = 0; i < ROOTS_MAX; i++) {
-        const uint8_t *at = in.ptr + ROOTS_OFFSET + i * (8 + HF_ROOT_BYTES);
-
-        l->roots[i] = (struct known_root){hf_get_be64(at), hf_root_get(at + 8)};
-    }
-    const uint64_t pages = hf_get_be64(in.ptr + 24);
-
-    hf_assert(in.len == STATE_BYTES + 8 + pages * HF_ROOT_BYTES);
-    ledger_resize(l, pages);
-    for (uint64_t p = 0; p < pages; p++)
+    for (size_t i = 0; i < RECENT_MAX; i++)
+        l->recent[i] = state_decode(in.ptr + RECENT_OFFSET + i * KNOWN_BYTES);
+    ledger_resize(l, state.pages_count);
+    for (uint64_t p = 0; p < state.pages_count; p++)
         l->hashes[p] = hf_root_get(in.ptr + STATE_BYTES + p * HF_ROOT_BYTES);
+    l->state = state;
     return HF_OK;
 }
 
@@ -932,7 +932,7 @@ static enum hf_code give_difference(struct mem_live *l, const struct hf_buf *ima
             .place = *end,
         };
 
-        ledger_note_root(&next);
+        ledger_note_recent(&next);
         rc = give(&h, &segment, t, err);
     } else {
         next.state = l->ledger.state;
@@ -1121,12 +1121,14 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
     return hf_err_set(err, HF_NOT_FOUND, "no segment ended there");
 }
 
-static bool live_root_at(struct hf_live *base, uint64_t txid, struct hf_root *ret)
+static bool live_recall(const struct hf_live *l, uint64_t txid, struct hf_state *ret)
 {
-    const struct known_root *known = &live_of(base)->ledger.roots[txid % ROOTS_MAX];
+    const struct hf_state *known = &((const struct mem_live *)l)->ledger.recent[txid % RECENT_MAX];
 
-    *ret = known->root;
-    return txid > 0 && known->txid == txid;
+    if (txid == 0 || known->txid != txid)
+        return false;
+    *ret = *known;
+    return true;
 }
 
 static void live_detach(struct hf_live *base)
@@ -1156,7 +1158,7 @@ static const struct hf_live_ops live_ops = {
     .catch_up = live_catch_up,
     .round = live_round,
     .find = live_find,
-    .root_at = live_root_at,
+    .recall = live_recall,
     .detach = live_detach,
     .free = live_free,
 };

@@ -46,9 +46,13 @@ static enum hf_code live_find(struct hf_live *base, const struct hf_position *p,
     return HF_OK;
 }
 
-static bool live_root_at(struct hf_live *base, uint64_t txid, struct hf_root *ret)
+static bool live_recall(const struct hf_live *l, uint64_t txid, struct hf_state *ret)
 {
-    return digest_root_at(live_of(base)->digest, txid, ret);
+    const struct digest_mark *m = digest_recall(((const struct live *)l)->digest, txid);
+
+    if (m != NULL)
+        *ret = live_state_at(m);
+    return m != NULL;
 }
 
 static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, struct hf_err *err)
@@ -148,7 +152,7 @@ static const struct hf_live_ops ops = {
     .catch_up = live_catch_up,
     .round = live_round,
     .find = live_find,
-    .root_at = live_root_at,
+    .recall = live_recall,
     .detach = live_detach,
     .free = live_free,
 };

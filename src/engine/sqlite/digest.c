@@ -668,15 +668,12 @@ uint64_t digest_find(const struct digest *d, const struct wal_position *p)
     return 0;
 }
 
-bool digest_root_at(const struct digest *d, uint64_t txid, struct hf_root *ret)
+const struct digest_mark *digest_recall(const struct digest *d, uint64_t txid)
 {
     const struct digest_mark *m;
+    uint64_t i = 0;
 
-    for (uint64_t i = 0; (m = recent_mark(d, i)) != NULL; i++) {
-        if (m->txid == txid) {
-            *ret = m->root;
-            return m->has_root;
-        }
-    }
-    return false;
+    while ((m = recent_mark(d, i)) != NULL && m->txid != txid)
+        i++;
+    return m;
 }

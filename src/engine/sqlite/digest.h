@@ -107,7 +107,7 @@ enum hf_code digest_sync(struct digest *d, struct hf_err *err) HF_MUST_CHECK;
 
 /* The newest TXID among the last ones whose state ended at `p`; 0 if none is known. */
 uint64_t digest_find(const struct digest *d, const struct wal_position *p);
-/* The root of a recent TXID; false if it is no longer known. */
-bool digest_root_at(const struct digest *d, uint64_t txid, struct hf_root *ret);
+/* What it stood for at a recent TXID, until the next change; NULL if it is no longer known. */
+const struct digest_mark *digest_recall(const struct digest *d, uint64_t txid);
 
 #endif

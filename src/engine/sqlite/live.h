@@ -111,6 +111,8 @@ static inline struct conn *live_other(struct live *l)
 
 /* ---- live_take.c: segments, and the digest behind them -------------------------------------- */
 
+/* What a mark tells a caller. */
+struct hf_state live_state_at(const struct digest_mark *m);
 /* Let the caller see the digest's state. */
 void live_publish_state(struct live *l);
 /* The mark of the next TXID, before its root is known: time never runs backwards. */

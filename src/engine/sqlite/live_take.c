@@ -10,11 +10,9 @@
 
 #define CLOCK_BEHIND_MS 2000 /* less is a clock that is being disciplined */
 
-void live_publish_state(struct live *l)
+struct hf_state live_state_at(const struct digest_mark *m)
 {
-    const struct digest_mark *m = digest_mark(l->digest);
-
-    l->state = (struct hf_state){
+    return (struct hf_state){
         .txid = m->txid,
         .time_ms = m->time_ms,
         .page_bytes = m->page_bytes,
@@ -22,6 +20,11 @@ void live_publish_state(struct live *l)
         .has_root = m->has_root,
         .root = m->root,
     };
+}
+
+void live_publish_state(struct live *l)
+{
+    l->state = live_state_at(digest_mark(l->digest));
 }
 
 void live_forget_untold(struct live *l)

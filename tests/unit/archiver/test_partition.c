@@ -8,6 +8,7 @@
  * Method: the three jobs are called by hand, one after the other, on a clock of the test, over the
  * engine and the store in memory, whose requests can be made to fail; the state's folder is real.
  */
+#include "archive/catchups.h"
 #include "archiver/partition.h"
 #include "lib/engine_mem.h"
 #include "lib/fixture.h"
@@ -385,6 +386,90 @@ static void a_spool_file_that_vanished_is_caught_up_with(void **state)
     must_end(r, 60, HF_OK);
 }
 
+/* The key of the segment that ends with a TXID, as it was captured. */
+static void key_of(struct rig *r, uint64_t txid, char *ret)
+{
+    const struct hf_segment segment = {
+        .level = txid == 1 ? HF_LEVEL_SNAPSHOT : 0, .min_txid = txid, .max_txid = txid};
+
+    hf_archive_segment_key(&r->p->archive, &segment, ret);
+}
+
+/* The time of a TXID in the archive. */
+static int64_t time_of(struct rig *r, uint64_t txid)
+{
+    const struct store_mem_object *o;
+    char key[HF_KEY_MAX + 1];
+    struct hf_seg_info info;
+    struct hf_err err;
+
+    key_of(r, txid, key);
+    o = store_mem_find(r->mem, key);
+    assert_non_null(o);
+    hf_must(engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err), &err);
+    return info.time_ms;
+}
+
+/* One bit of the time in a segment's header, nine hours' worth; or, again, undone. */
+static void damage_time(struct rig *r, const char *key)
+{
+    store_mem_corrupt(r->mem, key, 28, 2);
+}
+
+/* The oldest gap that the archive lists. */
+static struct hf_gap first_gap(struct rig *r)
+{
+    struct hf_archive *a = &r->p->archive;
+    HF_AUTO_SEG_LIST all = {0};
+    HF_AUTO_GAPS gaps = {0};
+    struct hf_err err;
+
+    hf_must(hf_listing_all(a, &all, &err), &err);
+    hf_must(hf_catchups_list(a, engine_mem()->codec, &all, 9, &gaps, &err), &err);
+    assert_true(gaps.count > 0);
+    return gaps.items[0];
+}
+
+/* What the archive's last object says is proved before anything is put behind it, and until it is
+ * mended the spool is kept: that is all there is of these moments. */
+static void behind_a_head_with_a_damaged_time_nothing_is_put(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+    const int64_t head_ms = time_of(r, head);
+    char key[HF_KEY_MAX + 1];
+
+    key_of(r, head, key);
+    break_store(r);
+    mem_db_restart_log(r->db);
+    write_page(r, 3);
+    for_seconds(r, 10);
+    assert_true(spool_first(r->p->spool) == head + 1);
+    const int64_t captured_ms = r->p->live->ops->state(r->p->live)->time_ms;
+
+    end_partition(r);
+    store_fault_disarm(r->store);
+    damage_time(r, key);
+    start_partition(r, false);
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_DAMAGE);
+    assert_true(time_of(r, head) != head_ms);
+    end_partition(r);
+
+    damage_time(r, key); /* and back again */
+    start_partition(r, false);
+    test_clock_move(&r->clock, 3600 * INT64_C(1000000));
+    until_archived(r);
+    const struct hf_gap gap = first_gap(r);
+
+    assert_int_equal(gap.from_txid, head);
+    assert_int_equal(gap.from_ms, head_ms);
+    assert_int_equal(gap.to_ms, captured_ms);
+    assert_int_equal(time_of(r, head + 1), captured_ms);
+}
+
 /* ---- beside another archiver ------------------------------------------------------------------
  */
 
@@ -403,23 +488,6 @@ static struct partition *start_rival(struct rig *r)
     r->dir = hf_take_ptr(&dir);
     r->p = mine;
     return rival;
-}
-
-/* The time of a TXID in the archive. */
-static int64_t time_of(struct rig *r, uint64_t txid)
-{
-    const struct hf_segment segment = {
-        .level = txid == 1 ? HF_LEVEL_SNAPSHOT : 0, .min_txid = txid, .max_txid = txid};
-    const struct store_mem_object *o;
-    char key[HF_KEY_MAX + 1];
-    struct hf_seg_info info;
-    struct hf_err err;
-
-    hf_archive_segment_key(&r->p->archive, &segment, key);
-    o = store_mem_find(r->mem, key);
-    assert_non_null(o);
-    hf_must(engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err), &err);
-    return info.time_ms;
 }
 
 static void let_rival_archive(struct rig *r, struct partition *rival)
@@ -1089,6 +1157,7 @@ int main(void)
         T(damage_of_the_log_begins_it_again_once_and_once_more_after_it_went_well),
         T(rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_let_go),
         T(a_spool_file_that_vanished_is_caught_up_with),
+        T(behind_a_head_with_a_damaged_time_nothing_is_put),
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
         T(a_start_beside_an_archiver_tells_what_it_adopts),
