@@ -166,21 +166,22 @@ class Replicated(Points):
         self.assertIn("another program", done.err)
         self.assertEqual(self.contents(), before)
 
-
     def test_a_hole_is_status_1(self):
-        """The newest segment but one that nothing else leads over: the last is behind a hole."""
+        """Whatever leads over the newest TXID but one is gone: the last is behind a hole."""
         objects = self.objects()
         last = max(txid for _, _, txid in objects)
-        over = [key for key in objects if key[0] != peer.SNAPSHOT_LEVEL and key[2] == last - 1]
-        snapshots = [key for key in objects if key[0] == peer.SNAPSHOT_LEVEL and key[2] >= last - 1]
-        self.assertTrue(over, objects)
-        for key in over + snapshots:
+        for key in [key for key in objects if key[1] < last <= key[2] + 1]:
             self.remove(objects[key])
-        for words in (("verify", self.url), ("list", self.url)):
-            done = self.hf(*words, "--json", expect=1)
-            self.assertIn(str(last - 1), done.out)
-        self.assertIn(str(last - 1), self.our_restore_fails(1))
-        self.assertIn(str(last - 1), self.our_restore_fails(1, "--txid", str(last)))
+            del objects[key]
+        # What was merged leads over more than that one, and level 0 may lack the first of them.
+        first = self.reachable(objects)[-1] + 1
+        self.assertLess(first, last)
+        listed = self.hf("list", self.url, "--json", expect=1).partition["holes"]
+        self.assertIn(first, [hole["first_txid"] for hole in listed])
+        verified = self.hf("verify", self.url, "--json", expect=1).findings
+        self.assertIn(("hole", first), [(f["kind"], f["from_txid"]) for f in verified])
+        for target in ((), ("--txid", str(last))):
+            self.assertIn(f"TXID {first}", self.our_restore_fails(1, *target))
 
 
 class OnFiles(Replicated, peer.Case):
