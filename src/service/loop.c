@@ -5,9 +5,9 @@
  * Invariants
  * 1. A job is in the heap, or runs, or has ended.
  * 2. When the mutex is free, the first job in the heap is watched: a thread waits no longer than
- *    until it is due, or was signalled, or is at a job and looks when it comes back. No more
- *    threads than it takes wait for a time, the others for a signal: waking costs more than most
- *    rounds of a job.
+ *    until it is due, or was signalled, or is at a job and looks when it comes back. One more thread
+ *    waits for the second job, so that taking the first wakes nobody, and all others for a signal:
+ *    waking costs more than most rounds of a job.
  */
 #include "service/loop.h"
 
@@ -183,14 +183,26 @@ static int64_t due_locked(const struct hf_loop *l)
     return l->guarded.count > 0 ? l->guarded.heap[0]->due_us : INT64_MAX;
 }
 
-/* Whether a thread that waits will look by then. */
-static bool is_watched_locked(const struct hf_loop *l, int64_t due_us)
+/* When the second job is due, which is one of the first's children. */
+static int64_t second_due_locked(const struct hf_loop *l)
 {
-    const struct waiter *w = l->guarded.waiters;
+    int64_t due_us = INT64_MAX;
 
-    while (w != NULL && w->until_us > due_us)
-        w = w->next;
-    return w != NULL;
+    for (size_t i = 1; i < l->guarded.count && i <= 2; i++) {
+        if (l->guarded.heap[i]->due_us < due_us)
+            due_us = l->guarded.heap[i]->due_us;
+    }
+    return due_us;
+}
+
+/* How many threads that wait will look by then. */
+static unsigned watchers_locked(const struct hf_loop *l, int64_t due_us)
+{
+    unsigned count = 0;
+
+    for (const struct waiter *w = l->guarded.waiters; w != NULL; w = w->next)
+        count += w->until_us <= due_us;
+    return count;
 }
 
 static void leave_locked(struct hf_loop *l, const struct waiter *w)
@@ -202,23 +214,29 @@ static void leave_locked(struct hf_loop *l, const struct waiter *w)
     *at = w->next;
 }
 
-/*
- * Until a signal; and, if nobody else does, until the first job is due at most. One thread of all
- * looks once a second all the same: glibc before 2.41 can lose a signal (bug 25847).
- */
-static void wait_locked(struct hf_loop *l)
+/* Until when the next thread waits: INT64_MAX is until it is signalled. One of all looks once a
+ * second in any case: glibc before 2.41 can lose a signal (bug 25847). */
+static int64_t wait_until_locked(const struct hf_loop *l)
 {
     const int64_t look_us = hf_mono_us(l->clock) + LOOK_US;
-    const int64_t due_us = due_locked(l) < look_us ? due_locked(l) : look_us;
-    struct waiter w = {.until_us = is_watched_locked(l, due_us) ? INT64_MAX : due_us,
-                       .next = l->guarded.waiters};
+    const int64_t first_us = due_locked(l) < look_us ? due_locked(l) : look_us;
+    const int64_t second_us = second_due_locked(l);
+
+    if (watchers_locked(l, first_us) == 0)
+        return first_us;
+    return watchers_locked(l, second_us) <= 1 ? second_us : INT64_MAX;
+}
+
+static void wait_locked(struct hf_loop *l)
+{
+    struct waiter w = {.until_us = wait_until_locked(l), .next = l->guarded.waiters};
 
     l->guarded.waiters = &w;
     if (w.until_us == INT64_MAX) {
         (void)pthread_cond_wait(&l->changed, &l->mutex);
     } else {
-        const struct timespec until = {.tv_sec = due_us / 1000000,
-                                       .tv_nsec = (due_us % 1000000) * 1000};
+        const struct timespec until = {.tv_sec = w.until_us / 1000000,
+                                       .tv_nsec = (w.until_us % 1000000) * 1000};
 
         (void)pthread_cond_timedwait(&l->changed, &l->mutex, &until);
     }
@@ -232,7 +250,7 @@ static bool step_locked(struct hf_loop *l)
     struct hf_job *j = pop_locked(l);
 
     /* What comes next is not to wait for this job. */
-    if (!is_watched_locked(l, due_locked(l)))
+    if (watchers_locked(l, due_locked(l)) == 0)
         (void)pthread_cond_signal(&l->changed);
     run_locked(l, j);
     return true;
