@@ -9,7 +9,7 @@
 #include "base/check.h"
 
 #define MAGIC_LITTLE UINT32_C(0x377f0682)
-#define CHUNK_BYTES  (1U << 20)
+#define CHUNK_BYTES  (1U << 17) /* stays in a core's cache between its reading and its checking */
 
 enum hf_code wal_file_open(struct hf_fs *fs, const char *path, struct wal_file *ret,
                            struct hf_err *err)
