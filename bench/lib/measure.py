@@ -97,10 +97,8 @@ def run(words, env=None, cores=None, log=None):
 
 
 def cpu_seconds(pid):
-    """What a process has used so far."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What a process has used so far, by its CPU-time clock: clock_getcpuclockid(3), in Linux."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def say(text):
