@@ -6,7 +6,8 @@
  * capture would wait for, miss or take twice: it has SQLite recover the index and goes on. Method:
  * the application, in a process of its own, commits, closes, makes the two copies of the index's
  * header differ as a kill between them does, and ends; capture was on a mark or at rest. It must
- * then, alone, come to what the file of the log says, and follow the next application.
+ * then, alone, come to what the file of the log says and to rest, where a checkpoint gets through
+ * at once, and follow the next application.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ enum phase {
     PHASE_MARK,   /* on a mark, with frames that are not captured */
     PHASE_REST,   /* on lock 0, and the application restarts the log */
     PHASE_UNDONE, /* on lock 0, and it restarts the log for nothing: the old one comes back */
+    PHASE_HALF,   /* on lock 0, and it dies in a restart: the same log, to be backfilled again */
 };
 
 struct scene {
@@ -46,6 +48,20 @@ static void tear_header(const struct scene *s)
     (void)close(fd);
 }
 
+/* Capture recovers the index; then the next application does, which gives the same header again. */
+static void tear_twice(struct talk *t, const struct scene *s)
+{
+    sqlite3 *db = NULL;
+
+    tear_header(s);
+    (void)talk_say(t, 'r', 0);
+    tear_header(s);
+    if (sqlite3_open(s->db_path, &db) != SQLITE_OK)
+        talk_die("open again", db);
+    talk_exec(db, "SELECT count(*) FROM t");
+    (void)sqlite3_close(db);
+}
+
 static void application(struct talk *t, void *ctx)
 {
     const struct scene *s = ctx;
@@ -64,6 +80,10 @@ static void application(struct talk *t, void *ctx)
         talk_exec(db,
                   "PRAGMA cache_size=1; BEGIN; INSERT INTO t(b) VALUES(randomblob(90000));"
                   "ROLLBACK");
+    } else if (s->phase == PHASE_HALF) {
+        (void)sqlite3_close(db);
+        tear_twice(t, s);
+        return;
     } else {
         talk_exec(db, "INSERT INTO t(b) VALUES(randomblob(7000))");
         talk_exec(db, "INSERT INTO t(b) VALUES(randomblob(300))");
@@ -100,6 +120,16 @@ static void same_now(struct book *b)
     (void)sqlite3_close(app);
 }
 
+/* At rest nothing is held that anybody could wait for: a checkpoint gets through at once. */
+static void nobody_would_wait(struct book *b)
+{
+    sqlite3 *app = book_app(b, NULL);
+
+    assert_int_equal(
+        SQLITE_OK, sqlite3_wal_checkpoint_v2(app, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    (void)sqlite3_close(app);
+}
+
 static void play(enum phase phase, bool second_copy)
 {
     struct book *b = book_new();
@@ -118,6 +148,7 @@ static void play(enum phase phase, bool second_copy)
     assert_true(round.current);
     same_now(b);
     book_settle(b);
+    nobody_would_wait(b);
     sqlite3 *app = book_app(b, NULL);
 
     book_exec(app, "INSERT INTO t(b) VALUES(randomblob(20000))");
@@ -148,12 +179,20 @@ static void a_log_that_comes_back_is_followed(void **state)
     play(PHASE_UNDONE, true);
 }
 
+static void a_log_that_is_to_be_backfilled_again_is_not_rested_on(void **state)
+{
+    (void)state;
+    play(PHASE_HALF, false);
+    play(PHASE_HALF, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_a_mark_the_index_is_recovered),
         cmocka_unit_test(at_rest_the_index_is_recovered),
         cmocka_unit_test(a_log_that_comes_back_is_followed),
+        cmocka_unit_test(a_log_that_is_to_be_backfilled_again_is_not_rested_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -379,13 +379,14 @@ static bool locked_seal_is_due(const struct live *l, const struct hf_round *roun
            hf_mono_us(l->o.clock) - l->locked_us >= LOCKED_EVERY_US;
 }
 
-/* Nothing new since we came to rest: one look at shared memory. */
+/* Nothing new since we came to rest: one look at shared memory. Somebody else's recovery of the
+ * wal-index may bring back the same header, with nothing backfilled. */
 static bool still_resting(struct live *l)
 {
     struct walindex index;
 
     return l->resting && walindex_read(live_holder(l)->shm, &index) &&
-           walindex_same(&index, &l->resting_at);
+           walindex_same(&index, &l->resting_at) && index.backfill >= index.end.frame;
 }
 
 void live_note_rest(struct live *l)
@@ -395,11 +396,15 @@ void live_note_rest(struct live *l)
                                         hf_now_us(l->o.clock));
 }
 
-/* Is there anything to leave lock 0 for? A restarted, still empty WAL is not. */
-static bool has_new_frames(const struct live *l, const struct walindex *index)
+/*
+ * Is there anything to leave lock 0 for? Frames that are new, or, after a recovery (A10), to be
+ * backfilled again, which lock 0 keeps from being done. A restarted, still empty WAL is not.
+ */
+static bool has_to_leave(const struct live *l, const struct walindex *index)
 {
-    return wal_position_same_log(&index->end, &l->from) ? index->end.frame != l->from.frame
-                                                        : index->end.frame != 0;
+    if (!wal_position_same_log(&index->end, &l->from))
+        return index->end.frame != 0;
+    return index->end.frame != l->from.frame || index->backfill < index->end.frame;
 }
 
 /* Attached on lock 0 with frames that were not captured: their pages come from the file, which
@@ -418,8 +423,7 @@ static enum hf_code capture_owed(struct live *l, struct hf_round *round, struct 
     return rc;
 }
 
-/* Hold by another reader, in the hope that it is lock 0 for certain; not if there are new frames.
- */
+/* Hold by another reader, in the hope that it is lock 0 for certain; not if that has to be left. */
 static enum hf_code make_sure(struct live *l, struct hf_err *err)
 {
     struct walindex index;
@@ -428,23 +432,23 @@ static enum hf_code make_sure(struct live *l, struct hf_err *err)
 
     if (rc != HF_OK)
         return rc;
-    if (hold == CONN_HOLD_MARK || has_new_frames(l, &index))
+    if (hold == CONN_HOLD_MARK || has_to_leave(l, &index))
         conn_end(live_other(l));
     else
         live_hand_over(l, hold);
     return HF_OK;
 }
 
-/* Not on a mark. Rest, unless `*ret_new_frames`. */
-static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *err)
+/* Not on a mark. Rest, unless `*ret_leave`. */
+static enum hf_code rest(struct live *l, bool *ret_leave, struct hf_err *err)
 {
     struct walindex index;
     enum hf_code rc = conn_walindex_recovered(live_other(l), &index, err);
 
     if (rc != HF_OK)
         return rc;
-    *ret_new_frames = has_new_frames(l, &index);
-    if (*ret_new_frames)
+    *ret_leave = has_to_leave(l, &index);
+    if (*ret_leave)
         return HF_OK;
     if (!wal_position_same_log(&index.end, &l->from)) {
         rc = live_move_position(l, &index.end, err);
@@ -464,16 +468,16 @@ static enum hf_code rest(struct live *l, bool *ret_new_frames, struct hf_err *er
 static enum hf_code round_on_zero(struct live *l, struct hf_round *round, struct hf_taker *t,
                                   bool *ret_done, struct hf_err *err)
 {
-    bool new_frames = false;
+    bool leave = false;
     enum hf_code rc = HF_OK;
 
     l->resting = false;
     if (l->owes)
         rc = capture_owed(l, round, t, err);
     if (rc == HF_OK)
-        rc = rest(l, &new_frames, err);
-    *ret_done = !new_frames;
-    if (rc != HF_OK || !new_frames)
+        rc = rest(l, &leave, err);
+    *ret_done = !leave;
+    if (rc != HF_OK || !leave)
         return rc;
     return live_leave_zero(l, err);
 }
