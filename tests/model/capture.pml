@@ -7,7 +7,8 @@
  *   (b) the archive holds the committed sequence: no frame is overwritten before it is captured,
  *       and only an attach that cannot prove continuity writes a catch-up,
  *   (c) a frame that was never committed is never archived,
- *   (d) nobody waits for ever: no state without a successor but the intended ends.
+ *   (d) nobody waits for ever: no state without a successor but the intended ends,
+ *   (e) a round that says "all is captured" is right.
  * Method: each access to shared memory, to a lock or to a file is a step of its own, except where
  * README.md argues that joining two loses nothing. Names are those of SQLite's wal.c.
  *
@@ -50,6 +51,14 @@ bool marksExcl; /* a restart holds READ1..2 exclusive */
 bool writeLock;
 bool ckptLock;
 bool locks;     /* the checkpointer holds WRITE too: FULL, RESTART or TRUNCATE */
+#ifdef KILLED
+bool torn; /* the header is copy 1, and copy 2 is ahead by a commit or a restart */
+#define TORN torn
+#define COPIES_EQUAL() torn = false
+#else
+#define TORN false
+#define COPIES_EQUAL() skip
+#endif
 
 byte it[2]; /* the frames that a checkpointer has decided to copy, by page */
 
@@ -139,6 +148,7 @@ inline restart_header()
 {
     marksExcl = true;
     mxFrame = 0;
+    COPIES_EQUAL();
     saltsH = true;
     saltsCaptured = true;
 #ifdef FIXED_SQLITE
@@ -155,6 +165,29 @@ inline restart_info()
     marksExcl = false;
     audit()
 }
+
+#ifdef KILLED
+/*
+ * walIndexRecover, by whoever begins to read and gets WRITE and CKPT: the log is what the file has.
+ * So a frame behind mxFrame is committed now, and a restart has not been. Marks in use stay.
+ */
+#define MAY_RECOVER (torn && !writeLock && !ckptLock)
+#define FRAME_FOLLOWS (mxFrame < COMMITS && wal[mxFrame + 1] == committed + 1)
+inline recover()
+{
+    if
+    :: FRAME_FOLLOWS -> mxFrame++; committed++
+    :: else
+    fi;
+    torn = false;
+    nBackfill = 0;
+    mark[1] = (rd[1] == 0 -> mxFrame : mark[1]);
+    mark[2] = (rd[2] == 0 -> UNUSED : mark[2]);
+    writerHdr[0] = false;
+    header_changed(0);
+    audit()
+}
+#endif
 
 /* ---- The application ---- */
 
@@ -193,10 +226,13 @@ proctype Writer(byte me)
 end_idle:
     do
     :: over -> break
-    :: d_step { lk == NONE && !over && committed < COMMITS && !marksExcl ->
+    :: d_step { lk == NONE && !over && committed < COMMITS && !marksExcl && !TORN ->
             open_at_once(lk);
             writerHdr[me] = (lk != NONE)
         }
+#ifdef KILLED
+    :: d_step { lk == NONE && !over && MAY_RECOVER -> recover() }
+#endif
     :: d_step { lk != NONE -> unlock_read(lk); writerHdr[me] = false } /* it only read */
 
         /* It writes, if WRITE is free and its snapshot is the newest; else that is BUSY. On lock 0
@@ -214,6 +250,12 @@ end_idle:
             :: lk != 0 -> goto append
             fi
         od
+#ifdef KILLED
+        /* Killed while it restarts the WAL, between the copies of the header. */
+    :: d_step { lk == 0 && !writeLock && writerHdr[me] && nBackfill > 0 && rd[1] + rd[2] == 0 ->
+            torn = true; unlock_read(lk); writerHdr[me] = false
+        }
+#endif
     :: d_step { lk == 0 && !writeLock && writerHdr[me] && !marksExcl ->
             move_to_mark(lk);
             writeLock = (lk != 0)
@@ -239,10 +281,23 @@ append:
             idx[mxFrame + 1] = PAGE(committed + 1) + 1
         }
         if
+#ifdef KILLED
+        :: d_step { true -> torn = true } /* walIndexWriteHdr: copy 2 */
+            if
+            :: d_step { true -> /* copy 1 */
+                    mxFrame++; committed++; torn = false; header_changed(me); audit();
+                    writeLock = false; unlock_read(lk); writerHdr[me] = false
+                }
+            :: d_step { true -> /* killed */
+                    writeLock = false; unlock_read(lk); writerHdr[me] = false
+                }
+            fi
+#else
         :: d_step { true ->
                 mxFrame++; committed++; header_changed(me); audit();
                 writeLock = false; unlock_read(lk); writerHdr[me] = false
             }
+#endif
         :: d_step { true -> /* killed, or rolled back: the frame stays in the file */
                 writeLock = false; unlock_read(lk); writerHdr[me] = false
             }
@@ -326,8 +381,8 @@ proctype Checkpointer()
 end_idle:
         if
         :: over -> break
-        :: d_step { !over && !ckptLock -> ckptLock = true; read_header() }
-        :: d_step { !over && !ckptLock && !writeLock ->
+        :: d_step { !over && !ckptLock && !TORN -> ckptLock = true; read_header() }
+        :: d_step { !over && !ckptLock && !writeLock && !TORN ->
                 ckptLock = true; writeLock = true; locks = true; HANDLER(true); read_header()
             }
         fi;
@@ -418,13 +473,87 @@ byte crashes;
 #define HOLDS_BOTH (mxFrame != 0 && (locks || (ckptLock && writeLock && rd[1] + rd[2] == 1)))
 #endif
 
+/* Rounds that keep the mark (ADR 0034), and their rules, each of which a switch takes out. */
+#ifdef KEEP_MARK
+#ifdef KEEP_ON_ZERO
+#define LOOKS_FIRST true
+#else
+#define LOOKS_FIRST (la != 0)
+#endif
+#ifdef KEEP_PAST_CHECKPOINT
+#define AT_CHECKPOINT false
+#else
+#define AT_CHECKPOINT ckptLock
+#endif
+#ifdef KEEP_BY_FRAMES
+#define OTHER_LOG false
+#else
+#define OTHER_LOG (saltsCaptured || mx < captured)
+#endif
+#ifdef KEEP_BY_ONE_COPY
+#define COPIES_AGREE true
+#else
+#define COPIES_AGREE (!TORN && archiverHdr)
+#endif
+#ifdef KEEP_PAST_CUT
+#define TO_CAPTURE false
+#else
+#define TO_CAPTURE (cut && mx != captured)
+#endif
+#ifdef UNCAPTURED_ON_ZERO
+#define MAY_LEAVE_BEHIND (!cut)
+#else
+#define MAY_LEAVE_BEHIND (!cut && lb != 0)
+#endif
+
+/*
+ * The look: CKPT is taken for a moment, shared, which is one step, as meanwhile it only refuses;
+ * then the header is read, copy 1, nBackfill, copy 2. It is all that the round does if no segment
+ * is to be made now, if lock 0 is not to be had, and if nobody was at a checkpoint.
+ */
+inline look()
+{
+    if
+    :: AT_CHECKPOINT
+    :: !AT_CHECKPOINT ->
+        d_step { mx = mxFrame; bad = OTHER_LOG; archiverHdr = true }
+        d_step { true -> fill = nBackfill }
+        d_step {
+            enough = COPIES_AGREE && !TO_CAPTURE && fill != mx;
+            archiverHdr = false; fill = 0;
+            if
+            :: !enough -> mx = 0; bad = false
+            :: else
+            fi
+        }
+    fi
+}
+
+/* A look is not enough while nothing moves, or will not be once a segment is due. */
+#define MORE_THAN_A_LOOK (AT_CHECKPOINT || mxFrame != captured || nBackfill == mxFrame || TORN)
+
+/* (e): a round that says so, or may make a segment, has captured what a reader who opened before
+ * it would have found, if only after a recovery. */
+#ifdef KILLED
+#define FOUND (committed + (torn && !writeLock && la != 0 && FRAME_FOLLOWS -> 1 : 0))
+#else
+#define FOUND committed
+#endif
+#define CLAIM() assert(!(captured == mx || cut) || arch >= must)
+#define ROUND_ENDS() cut = false; must = 0; enough = false
+#else
+#define CLAIM() skip
+#define ROUND_ENDS() skip
+#endif
+
 /* The kernel drops a killed archiver's locks; its memory is lost, its local state is not. */
 #define MAY_DIE (crashes < CRASHES && !over)
 inline forget()
 {
     unlock_read(la); unlock_read(lb);
     attached = false; archiverHdr = false;
-    hm = 0; slot = 0; mx = 0; low = 0; snap = 0; fill = 0; base = 0; bad = false; synced = false
+    hm = 0; slot = 0; mx = 0; low = 0; snap = 0; fill = 0; base = 0; bad = false; synced = false;
+    ROUND_ENDS()
 }
 inline die()
 {
@@ -450,7 +579,15 @@ inline got_read(lk, which, attaching)
 inline open_read(lk, attaching)
 {
     do
-    :: d_step { true ->
+#ifdef KILLED
+    :: d_step { MAY_RECOVER ->
+#ifdef REACH_RECOVERY
+            assert(attaching || la == NONE || la == 0);
+#endif
+            recover()
+        }
+#endif
+    :: d_step { !TORN ->
             hm = mxFrame; archiverHdr = true; slot = (nBackfill == hm -> 0 : NONE)
         }
         if
@@ -493,12 +630,21 @@ inline open_read(lk, attaching)
 
 /*
  * Something to capture, a mark to get rid of, or a frame on which our lock 0 keeps checkpoints
- * waiting; else we rest on lock 0, or (ROUNDS_AT_REST) go on with rounds that find nothing.
+ * waiting; else we rest on lock 0, or (ROUNDS_AT_REST) go on with rounds that find nothing. On a
+ * mark, where nobody gives up, there is a round only if it will not end with the look: a seal in
+ * time is nothing to wait for.
  */
-#ifdef ROUNDS_AT_REST
+#if defined(ROUNDS_AT_REST)
 #define WORK true
+#elif defined(KEEP_MARK) && defined(NO_TIMEOUT)
+#define WORK (la == 0 -> WORK_AT_REST : MORE_THAN_A_LOOK)
 #else
-#define WORK (la != 0 || saltsCaptured || mxFrame != captured || nBackfill != mxFrame)
+#define WORK (la != 0 || WORK_AT_REST)
+#endif
+#ifdef REST_BY_HEADER
+#define WORK_AT_REST (saltsCaptured || mxFrame != captured || TORN)
+#else
+#define WORK_AT_REST (saltsCaptured || mxFrame != captured || nBackfill != mxFrame || TORN)
 #endif
 
 proctype Archiver()
@@ -511,6 +657,11 @@ proctype Archiver()
     byte base;          /* frames captured before this round */
     bool bad;           /* this round cannot go on where the last one ended */
     bool synced;        /* every frame since the attach has been followed */
+#ifdef KEEP_MARK
+    bool cut;           /* a segment may be made in this round */
+    bool enough;        /* it ends with the look */
+    byte must;          /* the commit up to which (e) is asked for */
+#endif
 
 attach:
     open_read(la, true);
@@ -571,21 +722,54 @@ end_follow:
     do
     :: d_step { MAY_DIE -> die() } goto attach
     :: WORK ->
+#ifdef KEEP_MARK
+        if
+        :: d_step { true -> must = FOUND; cut = true } /* a segment may be due */
+        :: d_step { true -> must = FOUND }
+        fi;
+        if
+        :: LOOKS_FIRST -> look()
+        :: !LOOKS_FIRST
+        fi;
+        if
+        :: d_step { enough && bad -> assert(!synced); forget() } goto attach
+        :: d_step { enough && !bad -> /* the mark is kept */
+#ifdef REACH_KEPT
+                assert(mx == captured || nBackfill == 0); /* as in the middle of a log */
+#endif
+#ifdef KEEP_UNHELD
+                unlock_read(la);
+#endif
+                CLAIM();
+                mx = 0; ROUND_ENDS()
+            }
+            goto end_follow
+        :: d_step { !enough -> skip }
+#ifndef NO_TIMEOUT
+        :: d_step { enough && !bad -> mx = 0; enough = false } /* a seal is due, or 1000 frames */
+#endif
+        fi;
+#endif
 #ifdef RELEASE_FIRST
         d_step { unlock_read(la) }
 #endif
         open_read(lb, false);
-        d_step { /* The header, and nBackfill between two equal looks at it. */
-            mx = mxFrame; fill = nBackfill; saltsH = false;
-            base = (saltsCaptured -> 0 : captured);
-            bad = (saltsCaptured && !drained) || mx < base;
+        if
+        :: d_step { !TORN -> /* The header, and nBackfill between two equal looks at it. */
+                mx = mxFrame; fill = nBackfill; saltsH = false;
+                base = (saltsCaptured -> 0 : captured);
+                bad = (saltsCaptured && !drained) || mx < base;
 #ifdef CAPTURE_PAST_HEADER
-            if
-            :: mx < COMMITS && wal[mx + 1] == committed + 1 -> mx++
-            :: else
-            fi
+                if
+                :: mx < COMMITS && wal[mx + 1] == committed + 1 -> mx++
+                :: else
+                fi
 #endif
-        }
+            }
+#ifdef KILLED
+        :: d_step { TORN -> unlock_read(lb); ROUND_ENDS() } goto end_follow
+#endif
+        fi;
         if
         :: d_step { MAY_DIE -> die() } goto attach
         :: d_step { !bad && ALL_FOLLOW ->
@@ -599,8 +783,17 @@ end_follow:
 #else
                 drained = (fill == mx || mx == 0);
 #endif
-                synced = true; base = 0; mx = 0; fill = 0
+                CLAIM();
+                synced = true; base = 0; mx = 0; fill = 0; ROUND_ENDS()
             }
+#ifdef KEEP_MARK
+        :: d_step { !bad && MAY_LEAVE_BEHIND -> /* no segment now: the frames stay, behind marks */
+                captured = base; saltsCaptured = saltsH;
+                drained = (captured == mx && (fill == mx || mx == 0));
+                CLAIM();
+                synced = true; base = 0; mx = 0; fill = 0; ROUND_ENDS()
+            }
+#endif
         :: d_step { bad || !ALL_FOLLOW ->
 #ifndef CAPTURE_PAST_HEADER
                 assert(!synced); /* (b): after a good round a discontinuity cannot be */

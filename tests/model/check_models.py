@@ -39,6 +39,7 @@ WRONG_PAGE = r"\? \(wal\["            # capture (a): a snapshot shows what was n
 NOT_FOLLOWED = r"!\(synced\)"         # capture (b): the sequence breaks without a reason
 SKIPPED = r"arch==committed"          # capture (b): a commit was left out
 UNCOMMITTED = r"arch<=committed"      # capture (c)
+NOT_CURRENT = r"arch>=must"           # capture (e): a round claims more than it captured
 DEADLOCK = r"invalid end state"       # capture (d)
 SECOND = r"chain\[.*\]==0\)"          # fencing (a): a second segment at one TXID
 EPOCH_FALLS = r"/4\)>="               # fencing (b)
@@ -53,6 +54,8 @@ def run(name, defines, expected=HOLDS):
 
 ONE = "WRITERS=1 COMMITS=4 CRASHES=0"
 ONE_CRASH = "WRITERS=1 COMMITS=3 CRASHES=1"
+KEEP = f"{ONE} KEEP_MARK"
+KEEP_KILLED = "WRITERS=1 COMMITS=3 CRASHES=0 KEEP_MARK KILLED"
 SHORT = "TXIDS=2 RETENTION=2 DEADLINE=0"
 
 RUNS = [
@@ -63,6 +66,9 @@ RUNS = [
     run("capture/one-page", f"{ONE} PAGES=0"),
     run("capture/pages-in-pairs", f"{ONE} PAGES=12"),
     run("capture/rounds-at-rest", f"{ONE} ROUNDS_AT_REST"),
+    run("capture/kept-mark", KEEP),
+    run("capture/kept-mark-two-writers", "WRITERS=2 COMMITS=3 CRASHES=0 KEEP_MARK KILLED"),
+    run("capture/kept-mark-crash", f"{ONE_CRASH} KEEP_MARK KILLED"),
     run("fencing/crash-of-the-old", f"{SHORT} CRASHES=1 MORTAL=0"),
     run("fencing/crash-of-the-new", f"{SHORT} CRASHES=1 MORTAL=1"),
     run("fencing/three-segments", "TXIDS=3 CRASHES=0"),
@@ -88,6 +94,19 @@ RUNS = [
     run("capture/no-look", f"{ONE} NO_TIMEOUT NO_LOOK", DEADLOCK),
     run("capture/look-at-empty", f"{ONE} LOOK_AT_EMPTY", LOST),
 
+    # Rounds that keep the mark (ADR 0034), and their rules.
+    run("capture/kept-mark-patient", f"{KEEP_KILLED} NO_TIMEOUT"),
+    run("capture/kept-mark-needs-no-salts",
+        "WRITERS=1 COMMITS=3 CRASHES=0 KEEP_MARK KEEP_BY_FRAMES"),
+    run("capture/keep-unheld", f"{KEEP} KEEP_UNHELD", NOT_FOLLOWED),
+    run("capture/keep-on-zero", f"{KEEP} KEEP_ON_ZERO", NOT_FOLLOWED),
+    run("capture/keep-by-frames", f"{KEEP} KEEP_ON_ZERO KEEP_BY_FRAMES", NOT_CURRENT),
+    run("capture/keep-by-one-copy", f"{KEEP_KILLED} KEEP_BY_ONE_COPY", NOT_CURRENT),
+    run("capture/keep-past-cut", f"{KEEP} KEEP_PAST_CUT", NOT_CURRENT),
+    run("capture/keep-past-checkpoint", f"{KEEP} NO_TIMEOUT KEEP_PAST_CHECKPOINT", DEADLOCK),
+    run("capture/uncaptured-on-zero", f"{KEEP} UNCAPTURED_ON_ZERO", NOT_FOLLOWED),
+    run("capture/rest-by-header", f"{KEEP_KILLED} NO_TIMEOUT REST_BY_HEADER", DEADLOCK),
+
     # A rule of fencing is left out.
     run("fencing/no-reread", f"{SHORT} CRASHES=0 NO_REREAD", SECOND),
     run("fencing/reread-owner-only", f"{SHORT} MORTAL=1 REREAD_OWNER_ONLY", SECOND),
@@ -104,6 +123,8 @@ RUNS = [
     run("capture/reach-truncate", f"{ONE} REACH_TRUNCATE", r"mxFrame==0"),
     run("capture/reach-proof", f"{ONE_CRASH} REACH_PROOF", r"mx==captured"),
     run("capture/reach-catch-up", f"{ONE_CRASH} REACH_CATCH_UP", r"!\(started\)"),
+    run("capture/reach-kept", f"{KEEP} REACH_KEPT", r"mx==captured\)\|\|\(nBackfill"),
+    run("capture/reach-recovery", f"{KEEP_KILLED} REACH_RECOVERY", r"la==0"),
     run("fencing/reach-adopt", "TXIDS=2 MORTAL=1 REACH_ADOPT", r"top=="),
     run("fencing/reach-fenced", "TXIDS=2 CRASHES=0 REACH_FENCED", r"violated 0"),
     run("fencing/reach-late", "TXIDS=2 CRASHES=0 REACH_LATE", r"!\(ok\)"),
