@@ -6,8 +6,8 @@
  * 1. A job is in the heap, or runs, or has ended.
  * 2. When the mutex is free, the first job in the heap is watched: a thread waits no longer than
  *    until it is due, or was signalled, or is at a job and looks when it comes back.
- * 3. One more thread waits for the second job, so that taking the first wakes nobody, and all others
- *    for a signal: waking costs more than most rounds of a job.
+ * 3. One more thread waits for the second job, so that taking the first wakes nobody, and all the
+ *    others for a signal: waking costs more than most rounds of a job.
  */
 #include "service/loop.h"
 
