@@ -15,7 +15,8 @@
 #include "base/check.h"
 #include "rebuilder/chain.h"
 
-#define LOOKS_MAX 2 /* plans made where a planned segment is gone */
+#define LOOKS_MAX        2           /* plans made where a planned segment is gone */
+#define PROVED_BYTES_MAX (64U << 20) /* of a segment that is read only to say what was wrong */
 
 struct route {
     const struct hf_segment_ref *refs; /* the plan's, or `own` */
@@ -285,6 +286,27 @@ static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct h
     return rc;
 }
 
+/* The plan may be refused for what the last header says, and that is not proved yet: it may be
+ * damage and not want of room, so a small segment is looked at whole first. */
+static enum hf_code judge_plan(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                               struct hf_err *err)
+{
+    const struct hf_segment_ref *last = &plan->segments[plan->segments_count - 1];
+    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
+    struct hf_chain chain = chain_of(o, &meter);
+    struct hf_err why;
+    enum hf_code rc;
+
+    hf_meter_init(&meter, NULL, 0);
+    rc = o->judge == NULL ? HF_OK : o->judge(o->judge_ctx, plan, err);
+    if (rc == HF_OK || last->length_bytes > PROVED_BYTES_MAX)
+        return rc;
+    if (hf_chain_check_alone(&chain, last, &why) != HF_DAMAGE)
+        return rc;
+    *err = why;
+    return HF_DAMAGE;
+}
+
 /* By one plan. `*ret_gone`: HF_HOLE because a planned segment is not there any more. */
 static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replica **ret,
                             struct hf_rebuild_report *report, bool *ret_gone, struct hf_err *err)
@@ -294,8 +316,8 @@ static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replic
     enum hf_code rc;
 
     rc = hf_plan_new(o->archive, o->engine->codec, &o->target, &plan, err);
-    if (rc == HF_OK && o->judge != NULL)
-        rc = o->judge(o->judge_ctx, plan, err);
+    if (rc == HF_OK)
+        rc = judge_plan(o, plan, err);
     if (rc != HF_OK)
         return rc;
     rc = check_bounds(o, plan, report, err);

@@ -113,7 +113,7 @@ static enum hf_code check_out(const struct place *p, struct hf_err *err)
     return check_absent(o, "-journal", companion, err);
 }
 
-/* The plan's outcome will fit (hf_plan_fn); asked before a segment's pages are fetched. */
+/* The plan's outcome will fit (hf_plan_fn); asked before anything is made. */
 static enum hf_code check_space(void *ctx, const struct hf_plan *plan, struct hf_err *err)
 {
     struct place *p = ctx;
@@ -129,7 +129,7 @@ static enum hf_code check_space(void *ctx, const struct hf_plan *plan, struct hf
     return hf_err_set(err, HF_FULL,
                       "there is no room for %s: it takes %" PRIu64 " bytes (%" PRIu64
                       " pages of %" PRIu32 " and their hashes), and %s has %" PRIu64
-                      " bytes free; nothing was fetched. Make room, or restore to another disk",
+                      " bytes free; nothing was made. Make room, or restore to another disk",
                       p->o->out_path, p->need_bytes, pages, plan->info.page_bytes, p->dir,
                       p->free_bytes);
 }

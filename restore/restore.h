@@ -29,7 +29,7 @@ struct hf_restore_options {
  * Codes as hf_rebuild(), and
  * HF_USAGE  out_path exists (and !force), or a -wal or -journal lies beside it, which SQLite would
  *           take for its own; the message says what to do.
- * HF_FULL   no space, which is looked at before any segment is fetched; the message has out_path,
+ * HF_FULL   no space, which is looked at before anything is made; the message has out_path,
  * the bytes that are needed and those that were free. Nothing is left behind. HF_UNCERTAIN
  * published, but the folder could not be synced. After any other failure no output and no temporary
  * file exist.
