@@ -120,25 +120,27 @@ static enum hf_code outcome(struct hf_archiver *a, struct hf_err *err)
     return HF_OK;
 }
 
-/* One loop for attach, as what it does may take hours; one for captures, none of which takes long;
- * one for what waits for the store. No threads: they are stepped. */
-static void begin(struct hf_archiver *a, bool once, struct hf_control_server *server, bool threads)
+unsigned hf_archiver_threads(const struct hf_archiver *a, enum hf_archiver_loop loop)
 {
     static const unsigned threads_max[HF_ARCHIVER_LOOPS] = {
         [HF_ARCHIVER_ATTACH] = ATTACH_THREADS_MAX,
         [HF_ARCHIVER_CAPTURE] = CAPTURE_THREADS_MAX,
         [HF_ARCHIVER_UPLOAD] = UPLOAD_THREADS_MAX,
     };
+    const unsigned wanted = a->count < threads_max[loop] ? (unsigned)a->count : threads_max[loop];
 
+    return loop == HF_ARCHIVER_CAPTURE ? wanted + 1 : wanted; /* watch_stop */
+}
+
+/* One loop for attach, as what it does may take hours; one for captures, none of which takes long;
+ * one for what waits for the store. No threads: they are stepped. */
+static void begin(struct hf_archiver *a, bool once, struct hf_control_server *server, bool threads)
+{
     struct hf_job *stop_job;
 
     a->snapshot_slots = SNAPSHOTS_MAX;
-    for (size_t i = 0; i < HF_ARCHIVER_LOOPS; i++) {
-        const unsigned wanted = a->count < threads_max[i] ? (unsigned)a->count : threads_max[i];
-        const unsigned more = i == HF_ARCHIVER_CAPTURE ? 1 : 0; /* watch_stop */
-
-        a->loops[i] = hf_loop_new(threads ? wanted + more : 0, a->env.clock);
-    }
+    for (enum hf_archiver_loop loop = 0; loop < HF_ARCHIVER_LOOPS; loop++)
+        a->loops[loop] = hf_loop_new(threads ? hf_archiver_threads(a, loop) : 0, a->env.clock);
     stop_job = hf_loop_add(a->loops[HF_ARCHIVER_CAPTURE], watch_stop, a);
     for (size_t i = 0; i < a->count; i++) {
         struct partition *p = a->partitions[i];
@@ -219,8 +221,13 @@ bool hf_archiver_ended(struct hf_archiver *a)
     bool ended = true;
 
     for (size_t i = 0; i < a->count; i++)
-        ended = ended && partition_phase(a->partitions[i]) == PHASE_ENDED;
+        ended = ended && hf_archiver_has_ended(a, i);
     return ended;
+}
+
+bool hf_archiver_has_ended(struct hf_archiver *a, size_t index)
+{
+    return partition_phase(a->partitions[index]) == PHASE_ENDED;
 }
 
 enum hf_code hf_archiver_end(struct hf_archiver *a, struct hf_err *err)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #define LOOK_AGAIN_MS 1000
+#define IN_USE_MS     50
 
 static int64_t fail(struct partition *p, const struct hf_err *err)
 {
@@ -197,10 +198,22 @@ static int64_t wait_detached(struct partition *p)
     return 0;
 }
 
+/* The upload job is in what start set up. In this phase it soon comes out of it, but for a call of
+ * the store, which may take long: a thread that waited could attach no other partition. */
+static bool is_in_use(struct partition *p)
+{
+    if (pthread_mutex_trylock(&p->in_use) != 0)
+        return true;
+    (void)pthread_mutex_unlock(&p->in_use);
+    return false;
+}
+
 static int64_t stop_to_start(struct partition *p)
 {
     const int64_t wait_ms = p->rival ? RETRY_MS_MIN : 0;
 
+    if (is_in_use(p))
+        return IN_USE_MS;
     p->rival = false;
     partition_stop(p, PHASE_START);
     return wait_ms;

@@ -118,40 +118,52 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
     return HF_OK;
 }
 
+/* There were segments, but no format when it was asked for before them: another archiver may have
+ * begun the archive between the two. */
+static enum hf_code find_format(struct partition *p, struct hf_err *err)
+{
+    const enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
+
+    if (rc != HF_OK || p->archive.has_format)
+        return rc;
+    return hf_err_set(err, HF_USAGE,
+                      "%s holds segments and no holdfast/format: another program wrote them, or "
+                      "that object was removed and has to be put back. holdfast can restore and "
+                      "verify them, and archives only to a URL of its own",
+                      p->target.url);
+}
+
+/* Nobody has made a format yet. */
+static enum hf_code begin_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
+{
+    HF_CLEANUP(hf_head_done) struct hf_head head = {0};
+    struct hf_archive_format format;
+    enum hf_code rc = hf_listing_head(&p->archive, 0, &head, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (head.max_txid > 0)
+        return find_format(p, err);
+    if (partition_confirmed(p) > 0)
+        return refuse_empty(p, partition_confirmed(p), err);
+    /* Where only a lease holds, it alone keeps two from making it, one over the other. */
+    if (partition_has_lease(p))
+        rc = p->owner.epoch == 0 ? claim(p, err) : partition_prove_owner(p, 0, err);
+    if (rc != HF_OK)
+        return rc;
+    hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout, p->env->rand);
+    return hf_format_create(&p->archive, &format, err);
+}
+
 /* The archive is ours to write: made if new, of this engine and page size, and claimed. */
 static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, struct hf_err *err)
 {
     enum hf_code rc = hf_archive_open(p->target.store, p->target.prefix, &p->archive, err);
 
-    if (rc != HF_OK)
-        return rc;
-    if (!p->archive.has_format) {
-        HF_CLEANUP(hf_head_done) struct hf_head head = {0};
-        struct hf_archive_format format;
-
-        rc = hf_listing_head(&p->archive, 0, &head, err);
-        if (rc != HF_OK)
-            return rc;
-        if (head.max_txid == 0 && partition_confirmed(p) > 0)
-            return refuse_empty(p, partition_confirmed(p), err);
-        if (head.max_txid > 0)
-            return hf_err_set(err, HF_USAGE,
-                              "%s holds segments and no holdfast/format: another program wrote "
-                              "them, or that object was removed and has to be put back. holdfast "
-                              "can restore and verify them, and archives only to a URL of its own",
-                              p->target.url);
-        /* Where only a lease holds, it alone keeps two from making it, one over the other. */
-        if (partition_has_lease(p))
-            rc = p->owner.epoch == 0 ? claim(p, err) : partition_prove_owner(p, 0, err);
-        if (rc != HF_OK)
-            return rc;
-        hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout,
-                       p->env->rand);
-        rc = hf_format_create(&p->archive, &format, err);
-        if (rc != HF_OK)
-            return rc;
-    }
-    rc = hf_format_check(&p->archive, p->target.engine->name, page_bytes, err);
+    if (rc == HF_OK && !p->archive.has_format)
+        rc = begin_archive(p, page_bytes, err);
+    if (rc == HF_OK)
+        rc = hf_format_check(&p->archive, p->target.engine->name, page_bytes, err);
     if (rc != HF_OK)
         return rc;
     /* Starting again is no new claim: whoever claimed the archive meanwhile is the newer one. */

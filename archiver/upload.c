@@ -366,6 +366,17 @@ static int64_t judge_snapshot_failure(struct partition *p, struct hf_err *err)
     return judge_failure(p, err);
 }
 
+/* What the spool begins with follows what is archived: it does not behind a first snapshot that was
+ * given up (invariant 10). */
+static bool spool_follows(struct partition *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    const uint64_t archived = p->guarded.status.archived_txid;
+
+    (void)pthread_mutex_unlock(&p->mutex);
+    return spool_first(p->spool) <= archived + 1;
+}
+
 static int64_t run(struct partition *p)
 {
     const enum partition_phase phase = partition_phase(p);
@@ -391,6 +402,8 @@ static int64_t run(struct partition *p)
         if (partition_snapshot_give(p, &err) != HF_OK)
             return judge_snapshot_failure(p, &err);
     }
+    if (phase == PHASE_CAPTURED && !spool_follows(p))
+        return end_upload(p);
     for (int i = 0; i < SEGMENTS_PER_RUN && spool_first(p->spool) != 0; i++) {
         if (upload_first(p, &err) != HF_OK)
             return judge_failure(p, &err);

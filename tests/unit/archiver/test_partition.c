@@ -594,6 +594,61 @@ static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
     }
 }
 
+static void a_restart_waits_for_an_upload_without_holding_a_thread(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    partition_ask(r->p, REQUEST_RESTART);
+    (void)partition_capture(r->p);
+    assert_int_equal(partition_phase(r->p), PHASE_RESTART);
+    (void)pthread_mutex_lock(&r->p->in_use);
+    assert_true(partition_attach(r->p) > 0);
+    assert_int_equal(partition_phase(r->p), PHASE_RESTART);
+    (void)pthread_mutex_unlock(&r->p->in_use);
+    (void)partition_attach(r->p);
+    assert_int_equal(partition_phase(r->p), PHASE_START);
+    write_page(r, 3);
+    until_archived(r);
+}
+
+static struct {
+    struct rig *rig;
+    struct partition *rival; /* NULL: it has been at it */
+    const struct hf_store_ops *ops;
+} meanwhile;
+
+/* The object as it is, and then the rival begins the archive. */
+static enum hf_code get_and_let_rival_begin(struct hf_store *s, const char *key, uint64_t offset,
+                                            uint64_t len, struct hf_buf *ret,
+                                            struct hf_object *ret_object, struct hf_err *err)
+{
+    const enum hf_code rc = meanwhile.ops->get(s, key, offset, len, ret, ret_object, err);
+    struct partition *rival = meanwhile.rival;
+
+    meanwhile.rival = NULL;
+    if (rival != NULL)
+        let_rival_archive(meanwhile.rig, rival);
+    return rc;
+}
+
+/* Both found no format; to the later one the other's segments are not those of another program. */
+static void of_two_that_begin_an_archive_at_once_the_later_one_goes_on(void **state)
+{
+    struct rig *r = *state;
+    struct hf_store_ops ops = *r->mem->base.ops;
+
+    meanwhile.rig = r;
+    meanwhile.rival = start_rival(r);
+    meanwhile.ops = r->mem->base.ops;
+    ops.get = get_and_let_rival_begin;
+    r->mem->base.ops = &ops;
+    until_archived(r);
+    r->mem->base.ops = meanwhile.ops;
+    assert_null(meanwhile.rival);
+    assert_int_equal(r->p->owner.epoch, 2);
+}
+
 /* What waits in the spool was made under an epoch that the archive may not have seen yet. */
 static void without_an_owner_the_epoch_is_above_those_of_archive_and_spool(void **state)
 {
@@ -980,6 +1035,26 @@ static void a_first_snapshot_whose_answer_was_lost_is_known_again(void **state)
     must_end(r, 60, HF_OK);
 }
 
+/* Nothing may come to an archive that has no TXID 1. */
+static void a_stop_after_a_first_snapshot_was_given_up_puts_nothing_behind_it(void **state)
+{
+    struct rig *r = *state;
+
+    while (partition_phase(r->p) != PHASE_FOLLOW)
+        (void)partition_attach(r->p);
+    write_page(r, 3);
+    test_clock_move(&r->clock, 2 * INT64_C(1000000));
+    (void)partition_capture(r->p);
+    assert_int_equal(spool_first(r->p->spool), 2);
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH,
+                                                        .fail_at = 1,
+                                                        .code = HF_UNCERTAIN});
+    (void)partition_upload(r->p);
+    assert_true(partition_is_asked(r->p));
+    must_end(r, 60, HF_HOLE);
+    assert_null(store_mem_find(r->mem, "a/0000/0000000000000002-0000000000000002.ltx"));
+}
+
 static struct rig *slow_rig;
 static enum hf_code (*true_write)(struct hf_sink *, struct hf_slice, struct hf_err *);
 
@@ -1161,6 +1236,8 @@ int main(void)
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
         T(a_start_beside_an_archiver_tells_what_it_adopts),
+        T(a_restart_waits_for_an_upload_without_holding_a_thread),
+        T(of_two_that_begin_an_archive_at_once_the_later_one_goes_on),
         T(without_an_owner_the_epoch_is_above_those_of_archive_and_spool),
         T(a_stop_archives_what_was_committed_before_it),
         T(a_stop_gives_back_the_lease_of_a_store_without_conditional_puts),
@@ -1186,6 +1263,7 @@ int main(void)
         T(beside_the_first_snapshot_only_the_disk_limits_the_log),
         T(a_break_beside_the_first_snapshot_begins_it_anew),
         T(a_first_snapshot_whose_answer_was_lost_is_known_again),
+        T(a_stop_after_a_first_snapshot_was_given_up_puts_nothing_behind_it),
         T(a_first_snapshot_whose_owner_cannot_be_looked_at_is_given_again),
         T(without_a_slot_the_first_snapshot_is_waited_for_unattached),
         T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
