@@ -19,6 +19,7 @@ enum harm_part {
 
 /* What is wrong with which object. */
 struct harm {
+    struct partition *partition; /* whose it is */
     enum harm_part part;
     bool removes;  /* else it is damaged */
     uint64_t txid; /* of a segment */
@@ -29,11 +30,11 @@ struct harm {
 };
 
 /* Whoever reads the archive says so. */
-void harm_meets_tools(struct sim *s, struct machine *m);
+void harm_meets_tools(struct site *site);
 /* An archiver starts: it says so and ends, and has put nothing; or it goes on where the archive
  * ends. There is none on either machine. */
-void harm_meets_start(struct sim *s, struct machine *m);
+void harm_meets_start(struct site *site);
 /* The only archiver goes on: without an owner that it can read it puts nothing. */
-void harm_meets_archiver(struct sim *s, struct machine *m);
+void harm_meets_archiver(struct site *site);
 
 #endif

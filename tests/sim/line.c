@@ -3,7 +3,9 @@
 #include "sim/line.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "archive/archive.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "lib/fixture.h"
@@ -13,9 +15,12 @@
 #define ANSWER_US_MAX (15 * SECOND_US) /* how long a store is tried that does not answer */
 #define LATE_US_MAX   (120 * SECOND_US)
 
+#define LARGE_PER_MILLE 800 /* of the pieces of a first snapshot take long, where that matters */
+
 struct line {
     struct hf_store base; /* first, so that the pointers convert */
     struct process *p;
+    const struct partition *partition;
 };
 
 struct line_upload {
@@ -128,14 +133,6 @@ static struct line *line_of(struct hf_store *s)
     return (struct line *)s;
 }
 
-/* The process was told that it need not wait, or it is dead. */
-static bool need_not_wait(void *ctx)
-{
-    const struct process *p = ctx;
-
-    return p->cut || p->dead;
-}
-
 /* The world goes on while the request is under way. */
 static void stall(struct process *p)
 {
@@ -145,21 +142,41 @@ static void stall(struct process *p)
     sim_pass(s, (int64_t)sim_below(s, STALL_US_MAX), NULL, NULL);
 }
 
-/* HF_OK: the store can be reached. */
-static enum hf_code reach(struct process *p, struct hf_err *err)
+/* How long the archive will not be reached; 0: it can be. */
+static int64_t cut_for_us(const struct line *l)
 {
-    struct sim *s = p->sim;
-    const int64_t left_us = s->lines->cut_until_us - s->now_us;
+    const struct sim *s = l->p->sim;
+    const int64_t weather_us = s->quiet ? 0 : s->lines->cut_until_us;
+    const int64_t own_us = l->partition->cut_off_until_us;
+    const int64_t until_us = own_us > weather_us ? own_us : weather_us;
 
-    if (s->quiet || left_us <= 0)
+    return until_us > s->now_us ? until_us - s->now_us : 0;
+}
+
+/* The process was told that it need not wait, or it is dead, or the archive is back. */
+static bool need_not_wait(void *ctx)
+{
+    const struct line *l = ctx;
+
+    return l->p->cut || l->p->dead || cut_for_us(l) == 0;
+}
+
+/* HF_OK: the archive can be reached. */
+static enum hf_code reach(struct line *l, struct hf_err *err)
+{
+    struct process *p = l->p;
+    struct sim *s = p->sim;
+    const int64_t left_us = cut_for_us(l);
+
+    if (left_us == 0)
         return HF_OK;
     s->hindrances++;
-    sim_pass(s, left_us < ANSWER_US_MAX ? left_us : ANSWER_US_MAX, need_not_wait, p);
+    sim_pass(s, left_us < ANSWER_US_MAX ? left_us : ANSWER_US_MAX, need_not_wait, l);
     if (p->dead)
         return process_is_dead(err);
     if (p->cut)
         return hf_err_set(err, HF_CANCELED, "told to stop");
-    return s->lines->cut_until_us <= s->now_us ? HF_OK : hf_err_set(err, HF_TRANSIENT, "no answer");
+    return cut_for_us(l) == 0 ? HF_OK : hf_err_set(err, HF_TRANSIENT, "no answer");
 }
 
 /* There are many reads to a put, and it is puts that matter. */
@@ -169,13 +186,14 @@ static bool has_fault(struct sim *s, unsigned times)
 }
 
 /* Before a request that only reads. */
-static enum hf_code begin_read(struct process *p, struct hf_err *err)
+static enum hf_code begin_read(struct line *l, struct hf_err *err)
 {
+    struct process *p = l->p;
     struct sim *s = p->sim;
 
     if (process_call(p) != LIFE_GOES_ON)
         return process_is_dead(err);
-    const enum hf_code rc = reach(p, err);
+    const enum hf_code rc = reach(l, err);
 
     if (rc != HF_OK || !has_fault(s, 1))
         return rc;
@@ -197,6 +215,13 @@ static enum hf_code put_now(struct sim *s, const char *key, struct hf_slice body
                             const struct hf_put *put, struct hf_etag *ret_etag, struct hf_err *err)
 {
     return hf_store_put(&s->store->base, key, body, put, ret_etag, err);
+}
+
+/* Where there is only a lease, the owner object is put over whatever is there: without delay, or it
+ * would undo another's claim (open: see README.md). */
+static bool is_blind(const struct sim *s, const char *key)
+{
+    return s->leases && strcmp(hf_path_base(key), hf_path_base(HF_NAME_OWNER)) == 0;
 }
 
 /* It died in the middle of the put, which may be on its way. (Where nothing but a lease holds, no
@@ -224,7 +249,7 @@ static enum hf_code stalled_put(struct process *p, const char *key, struct hf_sl
     struct sim *s = p->sim;
     enum hf_code rc = HF_OK;
 
-    if (sim_chance(s, 500)) {
+    if (sim_chance(s, 500) || is_blind(s, key)) {
         rc = put_now(s, key, body, put, ret_etag, err);
         stall(p);
         return p->dead ? process_is_dead(err) : rc;
@@ -267,16 +292,20 @@ static enum hf_code faulty_put(struct process *p, const char *key, struct hf_sli
     }
 }
 
-static enum hf_code put(struct process *p, const char *key, struct hf_slice body,
+static enum hf_code put(struct line *l, const char *key, struct hf_slice body,
                         const struct hf_put *put, struct hf_etag *ret_etag, struct hf_err *err)
 {
+    struct process *p = l->p;
     struct sim *s = p->sim;
     const enum life life = process_call(p);
 
     if (life != LIFE_GOES_ON)
         return put_of_dead(p, life, key, body, put, err);
-    enum hf_code rc = reach(p, err);
+    const int64_t now_us = s->now_us;
+    enum hf_code rc = reach(l, err);
 
+    if (rc == HF_OK && s->now_us != now_us && is_blind(s, key))
+        rc = hf_err_set(err, HF_TRANSIENT, "no answer");
     if (rc == HF_OK)
         rc = has_fault(s, 3) ? faulty_put(p, key, body, put, ret_etag, err)
                              : put_now(s, key, body, put, ret_etag, err);
@@ -289,14 +318,14 @@ static enum hf_code put(struct process *p, const char *key, struct hf_slice body
 static enum hf_code line_put(struct hf_store *store, const char *key, struct hf_slice body,
                              const struct hf_put *how, struct hf_etag *ret_etag, struct hf_err *err)
 {
-    return put(line_of(store)->p, key, body, how, ret_etag, err);
+    return put(line_of(store), key, body, how, ret_etag, err);
 }
 
 static enum hf_code line_get(struct hf_store *store, const char *key, uint64_t offset, uint64_t len,
                              struct hf_buf *ret, struct hf_object *ret_object, struct hf_err *err)
 {
     struct process *p = line_of(store)->p;
-    enum hf_code rc = begin_read(p, err);
+    enum hf_code rc = begin_read(line_of(store), err);
 
     if (rc == HF_OK)
         rc = hf_store_get(&p->sim->store->base, key, offset, len, ret, ret_object, err);
@@ -308,7 +337,7 @@ static enum hf_code line_head(struct hf_store *store, const char *key, struct hf
                               struct hf_err *err)
 {
     struct process *p = line_of(store)->p;
-    const enum hf_code rc = begin_read(p, err);
+    const enum hf_code rc = begin_read(line_of(store), err);
 
     return rc != HF_OK ? rc : hf_store_head(&p->sim->store->base, key, ret, err);
 }
@@ -316,7 +345,7 @@ static enum hf_code line_head(struct hf_store *store, const char *key, struct hf
 static enum hf_code line_delete(struct hf_store *store, const char *key, struct hf_err *err)
 {
     struct process *p = line_of(store)->p;
-    const enum hf_code rc = begin_read(p, err);
+    const enum hf_code rc = begin_read(line_of(store), err);
 
     return rc != HF_OK ? rc : hf_store_delete(&p->sim->store->base, key, err);
 }
@@ -344,7 +373,7 @@ static enum hf_code line_list(struct hf_store *store, const char *prefix, const 
     struct process *p = line_of(store)->p;
     struct sim *s = p->sim;
     struct listing listing = {.fn = fn, .ctx = ctx};
-    enum hf_code rc = begin_read(p, err);
+    enum hf_code rc = begin_read(line_of(store), err);
 
     if (rc == HF_OK && has_fault(s, 1)) {
         sim_count(s, SIM_READ_FAILED);
@@ -356,10 +385,17 @@ static enum hf_code line_list(struct hf_store *store, const char *prefix, const 
     return rc;
 }
 
+/* A first snapshot is large: where others may have to wait for its slot, it takes its time. */
 static enum hf_code upload_write(struct hf_upload *u, struct hf_slice data, struct hf_err *err)
 {
-    const enum hf_code rc = begin_read(line_of(u->store)->p, err);
+    struct process *p = line_of(u->store)->p;
+    struct sim *s = p->sim;
+    enum hf_code rc = begin_read(line_of(u->store), err);
 
+    if (rc == HF_OK && s->partitions_count > 1 && !s->quiet && sim_chance(s, LARGE_PER_MILLE)) {
+        stall(p);
+        rc = p->dead ? process_is_dead(err) : HF_OK;
+    }
     if (rc == HF_OK)
         hf_buf_append(&((struct line_upload *)u)->body, data.ptr, data.len);
     return rc;
@@ -369,7 +405,7 @@ static enum hf_code upload_finish(struct hf_upload *u, struct hf_etag *ret_etag,
 {
     const struct line_upload *lu = (const struct line_upload *)u;
 
-    return put(line_of(u->store)->p, u->key, hf_buf_slice(&lu->body), &lu->put, ret_etag, err);
+    return put(line_of(u->store), u->key, hf_buf_slice(&lu->body), &lu->put, ret_etag, err);
 }
 
 static void upload_free(struct hf_upload *u)
@@ -388,7 +424,7 @@ static enum hf_code line_upload_new(struct hf_store *store, const char *key,
                                     const struct hf_put *how, struct hf_upload **ret,
                                     struct hf_err *err)
 {
-    const enum hf_code rc = begin_read(line_of(store)->p, err);
+    const enum hf_code rc = begin_read(line_of(store), err);
 
     (void)key;
     if (rc != HF_OK)
@@ -416,7 +452,7 @@ static const struct hf_store_ops line_ops = {
     .free = line_free,
 };
 
-struct hf_store *line_new(struct process *p)
+struct hf_store *line_new(struct process *p, const struct partition *of)
 {
     struct line *l = hf_calloc(1, sizeof(*l));
 
@@ -424,5 +460,6 @@ struct hf_store *line_new(struct process *p)
     l->base.caps = p->sim->leases ? HF_STORE_LARGE : HF_STORE_COND_PUT | HF_STORE_LARGE;
     l->base.url = hf_strdup("mem://test");
     l->p = p;
+    l->partition = of;
     return &l->base;
 }

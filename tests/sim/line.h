@@ -14,8 +14,8 @@
 struct lines *lines_new(void);
 void lines_free(struct sim *s);
 
-/* The process's way to the store; freed by hf_store_free(). */
-struct hf_store *line_new(struct process *p);
+/* The process's way to the partition's archive; freed by hf_store_free(). */
+struct hf_store *line_new(struct process *p, const struct partition *of);
 
 /* So many of a thousand requests meet a fault. */
 void lines_set_weather(struct sim *s, unsigned per_mille);

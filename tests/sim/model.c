@@ -3,6 +3,7 @@
 #include "sim/model.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "archive/owner.h"
@@ -15,15 +16,17 @@
 #define LOG_BYTES_SMALL (UINT64_C(64) << 20)
 #define LOG_BYTES_LARGE (UINT64_C(1) << 30)
 #define CROWDED_US_MAX  (120 * SECOND_US)
+#define IMAGES_MAX      4 /* slots for first snapshots */
 
 /* The seed at work: the engine's functions are not told. */
 static struct sim *watched;
 
-struct model *model_new(struct sim *s)
+struct model *model_new(struct sim *s, const struct partition *p)
 {
     struct model *m = hf_calloc(1, sizeof(*m));
 
     m->sim = s;
+    m->partition = p;
     watched = s;
     m->txids = hf_calloc(1, sizeof(*m->txids));
     return m;
@@ -47,7 +50,7 @@ uint64_t model_now(const struct database *db)
     return db->states[db->states_count - 1];
 }
 
-void model_changed(struct model *m, struct database *db)
+void model_changed(struct database *db)
 {
     HF_AUTO_BUF pages = {0};
     const uint64_t count = mem_db_pages(db->mem);
@@ -56,26 +59,43 @@ void model_changed(struct model *m, struct database *db)
         mem_db_read(db->mem, page, &pages);
     db->states = hf_realloc(db->states, db->states_count + 1, sizeof(*db->states));
     db->states[db->states_count++] = model_hash_pages(hf_buf_slice(&pages));
-    sim_mix(m->sim, db->states_count, model_now(db));
+    sim_mix(db->model->sim, db->states_count, model_now(db));
 }
 
 /* ---- what is captured ----------------------------------------------------------------------- */
 
 static const struct hf_live_ops *inner;
 
+/* Whose live side it is, of the process that runs. */
+static struct follower *follower_of(const struct hf_live *l)
+{
+    struct process *p = watched->current;
+    size_t i = 0;
+
+    while (i < p->followers_count && p->followers[i].live != l)
+        i++;
+    hf_assert(i < p->followers_count);
+    return &p->followers[i];
+}
+
+static struct model *model_of(const struct follower *f)
+{
+    return f->site->partition->model;
+}
+
 /* Its process is about to make this segment. Whether it comes to the spool, it may not live to
  * tell. */
-static void captured(uint64_t txid, int64_t told_ms, const struct hf_state *before, bool catchup,
-                     const struct hf_round *round)
+static void captured(const struct follower *f, uint64_t txid, int64_t told_ms,
+                     const struct hf_state *before, bool catchup, const struct hf_round *round)
 {
-    struct sim *s = watched;
-    struct model *m = s->model;
-    const int64_t now_ms = hf_now_ms(&s->current->machine->clock);
+    struct model *m = model_of(f);
+    struct sim *s = m->sim;
+    const int64_t now_ms = hf_now_ms(&f->site->machine->clock);
     const int64_t time_ms = now_ms > before->time_ms ? now_ms : before->time_ms;
     struct model_capture c = {
-        .life = s->current->life,
+        .life = f->process->life,
         .txid = txid,
-        .state = model_now(s->current->machine->db),
+        .state = model_now(f->site->db),
         .time_ms = time_ms,
         .catchup = catchup,
     };
@@ -90,8 +110,8 @@ static void captured(uint64_t txid, int64_t told_ms, const struct hf_state *befo
                  txid, (long long)told_ms, before->txid, (long long)time_ms);
     m->captures = hf_realloc(m->captures, m->captures_count + 1, sizeof(*m->captures));
     m->captures[m->captures_count++] = c;
-    sim_note(s, "machine %u: process %" PRIu64 " captures TXID %" PRIu64 "%s",
-             s->current->machine->index, c.life, c.txid, catchup ? ", a catch-up" : "");
+    sim_note(s, "%s: process %" PRIu64 " captures TXID %" PRIu64 "%s", f->site->name, c.life,
+             c.txid, catchup ? ", a catch-up" : "");
 }
 
 /* Passes a segment on. */
@@ -107,7 +127,8 @@ static enum hf_code watched_begin(struct hf_taker *t, const struct hf_seg_info *
 {
     const struct watched_taker *w = (const struct watched_taker *)t;
 
-    captured(info->max_txid, info->time_ms, inner->state(w->live), w->round == NULL, w->round);
+    captured(follower_of(w->live), info->max_txid, info->time_ms, inner->state(w->live),
+             w->round == NULL, w->round);
     return w->to->begin(w->to, info, ret, err);
 }
 
@@ -137,48 +158,51 @@ static struct watched_taker watch(struct hf_taker *to, const struct hf_live *liv
 }
 
 /* It must not hold on to a log for long that takes what little space there is. */
-static void judge_log(struct process *p, const struct hf_round *round)
+static void judge_log(struct follower *f, const struct hf_round *round)
 {
+    const struct process *p = f->process;
     const struct sim *s = p->sim;
     const bool crowded = round->log_bytes > LOG_BYTES_SMALL && machine_has_little_space(p->machine);
 
-    p->log_bytes = round->log_bytes;
+    f->log_bytes = round->log_bytes;
     if (!crowded || p->once || p->stop || s->quiet)
-        p->crowded_us = 0;
-    else if (p->crowded_us == 0)
-        p->crowded_us = s->now_us;
-    else if (s->now_us - p->crowded_us > CROWDED_US_MAX)
-        sim_fail(s, "machine %u: a log of %" PRIu64 " bytes is held on a disk with little space",
-                 p->machine->index, round->log_bytes);
+        f->crowded_us = 0;
+    else if (f->crowded_us == 0)
+        f->crowded_us = s->now_us;
+    else if (s->now_us - f->crowded_us > CROWDED_US_MAX)
+        sim_fail(s, "%s: a log of %" PRIu64 " bytes is held on a disk with little space",
+                 f->site->name, round->log_bytes);
 }
 
 static enum hf_code watched_round(struct hf_live *l, struct hf_round *round, struct hf_taker *t,
                                   struct hf_err *err)
 {
-    struct process *p = watched->current;
+    struct follower *f = follower_of(l);
     struct watched_taker w = watch(t, l, round);
 
-    p->rounds++;
-    p->log_bytes = 0;
+    f->rounds++;
+    f->log_bytes = 0;
     const enum hf_code rc = inner->round(l, round, &w.base, err);
 
     if (rc != HF_OK)
         return rc;
     round->log_bytes = round->log_bytes / SIM_PAGE_BYTES * COMMIT_BYTES;
-    judge_log(p, round);
+    judge_log(f, round);
     return HF_OK;
 }
 
 static void watched_detach(struct hf_live *l)
 {
-    struct process *p = watched->current;
+    struct follower *f = follower_of(l);
+    const struct process *p = f->process;
 
-    if (p->log_bytes > LOG_BYTES_SMALL && p->crowded_us != 0)
+    if (f->log_bytes > LOG_BYTES_SMALL && f->crowded_us != 0)
         sim_count(watched, SIM_LET_GO);
-    else if (p->log_bytes > LOG_BYTES_LARGE && !p->once && !p->stop)
+    else if (f->log_bytes > LOG_BYTES_LARGE && !p->once && !p->stop)
         sim_count(watched, SIM_LET_GO_STORE);
-    p->crowded_us = 0;
-    p->log_bytes = 0;
+    f->crowded_us = 0;
+    f->log_bytes = 0;
+    f->holds_image = false;
     inner->detach(l);
 }
 
@@ -190,27 +214,89 @@ static enum hf_code watched_catch_up(struct hf_live *l, struct hf_taker *t, bool
     return inner->catch_up(l, &w.base, ret_made, err);
 }
 
+static size_t images_held(const struct process *p)
+{
+    size_t held = 0;
+
+    for (size_t i = 0; i < p->followers_count; i++)
+        held += p->followers[i].holds_image;
+    return held;
+}
+
+bool model_waits_for_slot(const struct follower *f)
+{
+    return f->live != NULL && inner->state(f->live)->txid == 0 &&
+           images_held(f->process) == IMAGES_MAX;
+}
+
+/* It has made its first snapshot, whose image it holds until the store has it. */
+static void note_image(struct follower *f)
+{
+    struct sim *s = f->process->sim;
+
+    f->holds_image = true;
+    if (images_held(f->process) > IMAGES_MAX)
+        sim_fail(s, "%s holds the image of a first snapshot, and so do %d others", f->site->name,
+                 IMAGES_MAX);
+    if (f->waits_since_us != 0 && f->waits_since_us < s->now_us)
+        sim_count(s, SIM_SLOT_WAIT);
+    f->waits_since_us = 0;
+}
+
+static enum hf_code watched_give(struct hf_live *l, struct hf_taker *t, hf_stop_flag *stop,
+                                 struct hf_err *err)
+{
+    const enum hf_code rc = inner->give_snapshot(l, t, stop, err);
+
+    if (rc == HF_OK)
+        follower_of(l)->holds_image = false;
+    return rc;
+}
+
 static enum hf_code watched_snapshot(struct hf_live *l, struct hf_err *err)
 {
     const struct hf_state before = *inner->state(l);
     const enum hf_code rc = inner->snapshot(l, err);
 
-    if (rc == HF_OK)
-        captured(1, inner->state(l)->time_ms, &before, false, NULL);
-    else if (inner->state(l)->txid != 0)
+    if (rc == HF_OK) {
+        captured(follower_of(l), 1, inner->state(l)->time_ms, &before, false, NULL);
+        note_image(follower_of(l));
+    } else if (inner->state(l)->txid != 0)
         sim_fail(watched, "a snapshot that failed left TXID %" PRIu64, inner->state(l)->txid);
     return rc;
 }
 
 static enum hf_code watched_reset(struct hf_live *l, struct hf_err *err)
 {
-    struct model *m = watched->model;
+    const struct follower *f = follower_of(l);
+    struct model *m = model_of(f);
 
     for (size_t i = 0; i < m->captures_count; i++) {
-        if (m->captures[i].life == watched->current->life)
+        if (m->captures[i].life == f->process->life)
             m->captures[i].forgotten = true;
     }
     return inner->reset(l, err);
+}
+
+static void watched_free(struct hf_live *l)
+{
+    struct follower *f = follower_of(l);
+
+    f->live = NULL;
+    f->holds_image = false;
+    inner->free(l);
+}
+
+/* The process that runs follows this database now. */
+static void note_open(const char *db_path, const struct hf_live *l)
+{
+    struct process *p = watched->current;
+    size_t i = 0;
+
+    while (i < p->followers_count && strcmp(p->followers[i].site->db->path, db_path) != 0)
+        i++;
+    hf_assert(i < p->followers_count && p->followers[i].live == NULL);
+    p->followers[i].live = l;
 }
 
 static enum hf_code watched_open(const struct hf_live_options *o, struct hf_live **ret,
@@ -225,10 +311,13 @@ static enum hf_code watched_open(const struct hf_live_options *o, struct hf_live
     ops = *inner;
     ops.round = watched_round;
     ops.snapshot = watched_snapshot;
+    ops.give_snapshot = watched_give;
     ops.catch_up = watched_catch_up;
     ops.detach = watched_detach;
     ops.reset = watched_reset;
+    ops.free = watched_free;
     (*ret)->ops = &ops;
+    note_open(o->db_path, *ret);
     return HF_OK;
 }
 
@@ -243,12 +332,13 @@ const struct hf_engine *model_engine(void)
 
 /* ---- what is stored ------------------------------------------------------------------------- */
 
-void model_key(uint64_t txid, char ret[HF_KEY_MAX + 1])
+void model_key(const struct model *m, uint64_t txid, char ret[HF_KEY_MAX + 1])
 {
-    const struct hf_archive archive = {.prefix = SIM_PREFIX, .layout = HF_LAYOUT_HEX};
+    struct hf_archive archive = {.layout = HF_LAYOUT_HEX};
     const struct hf_segment segment = {
         .level = txid == 1 ? HF_LEVEL_SNAPSHOT : 0, .min_txid = txid, .max_txid = txid};
 
+    (void)snprintf(archive.prefix, sizeof(archive.prefix), "%s", m->partition->prefix);
     hf_archive_segment_key(&archive, &segment, ret);
 }
 
@@ -268,7 +358,8 @@ static bool was_captured(const struct model *m, uint64_t txid, const struct mode
 /* Else the owner would be told that it is fenced by what was there before it. */
 static void judge_epoch(const struct model *m)
 {
-    const struct store_mem_object *o = store_mem_find(m->sim->store, SIM_PREFIX "/" HF_NAME_OWNER);
+    HF_AUTO_FREE char *key = hf_strfmt("%s/" HF_NAME_OWNER, m->partition->prefix);
+    const struct store_mem_object *o = store_mem_find(m->sim->store, key);
     struct hf_owner owner = {0};
     struct hf_err ignored;
 
@@ -286,7 +377,7 @@ static bool look_at_next(struct model *m)
     struct hf_seg_info info;
     struct hf_err err;
 
-    model_key(txid, key);
+    model_key(m, txid, key);
     const struct store_mem_object *o = store_mem_find(s->store, key);
 
     if (o == NULL)
@@ -335,18 +426,20 @@ static const struct model_capture *find_capture(const struct model *m, uint64_t 
     return NULL;
 }
 
-void model_told(struct model *m, const struct process *p, uint64_t txid, bool by_upload)
+void model_told(const struct follower *f, uint64_t txid, bool by_upload)
 {
+    struct model *m = model_of(f);
     struct sim *s = m->sim;
+    const uint64_t life = f->process->life;
 
     model_look(m);
-    sim_note(s, "machine %u: process %" PRIu64 " tells TXID %" PRIu64 " as archived%s",
-             p->machine->index, p->life, txid, by_upload ? "" : ", as it looked");
+    sim_note(s, "%s: process %" PRIu64 " tells TXID %" PRIu64 " as archived%s", f->site->name, life,
+             txid, by_upload ? "" : ", as it looked");
     if (txid > m->stored)
         sim_fail(s, "TXID %" PRIu64 " is told as archived, but the store ends with %" PRIu64, txid,
                  m->stored);
-    for (uint64_t t = by_upload ? p->archived_txid + 1 : txid; t <= txid && t > 0; t++) {
-        const struct model_capture *c = find_capture(m, p->life, t);
+    for (uint64_t t = by_upload ? f->archived_txid + 1 : txid; t <= txid && t > 0; t++) {
+        const struct model_capture *c = find_capture(m, life, t);
 
         if (c != NULL && c->state != m->txids[t].state && c->or_state != m->txids[t].state)
             sim_fail(s, "TXID %" PRIu64 " is told as archived, but another state is", t);
@@ -355,30 +448,58 @@ void model_told(struct model *m, const struct process *p, uint64_t txid, bool by
         m->told = txid;
 }
 
-void model_must_be_current(const struct model *m, const struct process *p)
+void model_must_be_current(const struct follower *f)
 {
-    const uint64_t txid = p->archived_txid;
+    const struct model *m = model_of(f);
+    const uint64_t txid = f->archived_txid;
 
-    if (txid == 0 || m->txids[txid].state != model_now(p->machine->db))
+    if (txid == 0 || m->txids[txid].state != model_now(f->site->db))
         sim_fail(m->sim,
-                 "machine %u says that it is caught up, but TXID %" PRIu64
-                 " is not its database of now",
-                 p->machine->index, txid);
+                 "%s says that it is caught up, but TXID %" PRIu64 " is not its database of now",
+                 f->site->name, txid);
 }
 
-void model_must_have_reached(const struct model *m, const struct process *p)
+void model_must_have_reached(const struct follower *f)
 {
-    const struct database *db = p->machine->db;
-    const uint64_t txid = p->archived_txid;
+    const struct model *m = model_of(f);
+    const struct database *db = f->site->db;
+    const uint64_t txid = f->archived_txid;
 
-    for (size_t i = p->must_reach; txid > 0 && i < db->states_count; i++) {
+    for (size_t i = f->must_reach; txid > 0 && i < db->states_count; i++) {
         if (db->states[i] == m->txids[txid].state)
             return;
     }
     sim_fail(m->sim,
-             "machine %u: the archiver ended well with TXID %" PRIu64
+             "%s: the archiver ended well with TXID %" PRIu64
              ", which is not state %zu of the database, nor a later one",
-             p->machine->index, txid, p->must_reach);
+             f->site->name, txid, f->must_reach);
+}
+
+/* The text names something of this other partition. */
+static bool names(const char *text, const struct site *other)
+{
+    return strstr(text, other->partition->url) != NULL ||
+           strstr(text, other->partition->dbs[0].path) != NULL ||
+           strstr(text, other->db->path) != NULL || strstr(text, other->state_dir) != NULL;
+}
+
+void model_failed(const struct follower *f, const struct hf_archiver_status *status)
+{
+    const struct process *p = f->process;
+    const struct sim *s = p->sim;
+
+    for (size_t i = 0; i < s->partitions_count; i++) {
+        const struct site *other = &p->machine->sites[i];
+
+        if (other != f->site && names(status->failure_text, other))
+            sim_fail(s, "%s has failed with what is another's: %s", f->site->name,
+                     status->failure_text);
+    }
+    if (f->met_harm || p->stop || p->once)
+        return;
+    if (status->failure != HF_FENCED || !f->met_rival)
+        sim_fail(s, "%s has failed, and nothing was done to it: %s", f->site->name,
+                 status->failure_text);
 }
 
 bool model_has_caught_up(const struct model *m, uint64_t lives)
@@ -395,7 +516,7 @@ void model_check_objects(struct model *m)
     for (uint64_t txid = 1; txid <= m->stored; txid++) {
         char key[HF_KEY_MAX + 1];
 
-        model_key(txid, key);
+        model_key(m, txid, key);
         const struct store_mem_object *o = store_mem_find(m->sim->store, key);
 
         if (o == NULL || model_hash_pages(hf_buf_slice(&o->body)) != m->txids[txid].object)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model.h - what must hold, whatever happens: a plain record of the states that the database had,
- * of what was captured, and of what the store was given.
+ * model.h - what must hold of a partition, whatever happens to it or to others: a plain record of
+ * the states that its database had, of what was captured, and of what its archive was given.
  *
  * 1. Each TXID of the archive holds a state that the database had when an archiver captured it, and
  *    has its time. It never changes. Whoever owns the archive has the newest epoch of all.
@@ -37,6 +37,7 @@ struct model_capture {
 
 struct model {
     struct sim *sim;
+    const struct partition *partition; /* whose model it is */
     struct model_capture *captures;
     size_t captures_count;
     struct model_txid *txids; /* of the archive; [0] is none */
@@ -48,12 +49,12 @@ struct model {
     uint64_t asked_state;     /* which state that is */
 };
 
-/* Of a seed in which nothing has happened yet; it hears of captures from now on. */
-struct model *model_new(struct sim *s);
+/* Of a partition of a seed in which nothing has happened yet; it hears of captures from now on. */
+struct model *model_new(struct sim *s, const struct partition *p);
 void model_free(struct model *m);
 
 /* The database has changed. */
-void model_changed(struct model *m, struct database *db);
+void model_changed(struct database *db);
 /* Its state of now. */
 uint64_t model_now(const struct database *db);
 uint64_t model_hash_pages(struct hf_slice pages);
@@ -63,20 +64,25 @@ const struct hf_engine *model_engine(void);
 
 /* Look at what the store has got since. */
 void model_look(struct model *m);
-/* `p` tells that the archive has everything up to `txid`; by an upload of its own, or because it
+/* `f` tells that the archive has everything up to `txid`; by an upload of its own, or because it
  * looked at the archive. */
-void model_told(struct model *m, const struct process *p, uint64_t txid, bool by_upload);
-/* `p` says that it is caught up: what it told last as archived is its database of now. */
-void model_must_be_current(const struct model *m, const struct process *p);
-/* `p` has ended well: what it told last is the state p->must_reach of its database, or a later one.
+void model_told(const struct follower *f, uint64_t txid, bool by_upload);
+/* `f` says that it is caught up: what it told last as archived is its database of now. */
+void model_must_be_current(const struct follower *f);
+/* `f` has ended well: what it told last is the state f->must_reach of its database, or a later one.
  */
-void model_must_have_reached(const struct model *m, const struct process *p);
+void model_must_have_reached(const struct follower *f);
+/* `f` has failed with this, which speaks of its partition alone; and has a reason there: another
+ * process that followed it, where it is fenced, or harm to its archive. */
+void model_failed(const struct follower *f, const struct hf_archiver_status *status);
+/* `f` has no TXID yet, and as many others as may hold the images of their first snapshots do. */
+bool model_waits_for_slot(const struct follower *f);
 /* A process that was begun after `lives` others has made a catch-up. */
 bool model_has_caught_up(const struct model *m, uint64_t lives);
 /* Every object is as it was when it came. */
 void model_check_objects(struct model *m);
 /* The key of the segment that holds a TXID. */
-void model_key(uint64_t txid, char ret[HF_KEY_MAX + 1]);
+void model_key(const struct model *m, uint64_t txid, char ret[HF_KEY_MAX + 1]);
 /* The last TXID whose time is not after `time_ms`; 0: none. */
 uint64_t model_txid_at(const struct model *m, int64_t time_ms);
 

@@ -22,8 +22,8 @@ COPY = os.path.join(ROOT, "build", "mutants")
 MUTANTS = {
     "adopt-unchecked": (
         "archiver/start.c",
-        "hf_root_equal(plan->info.root, root) &&",
-        "(hf_root_equal(plan->info.root, root) || true) &&"),
+        "hf_root_equal(plan->info.root, here.root) &&",
+        "(hf_root_equal(plan->info.root, here.root) || true) &&"),
     "uncertain-is-done": (
         "archiver/upload.c",
         "if (rc == HF_CONFLICT || rc == HF_UNCERTAIN)\n        rc = judge_conflict(p, s, err);",
@@ -36,8 +36,8 @@ MUTANTS = {
         "    if (rc == HF_UNCERTAIN)\n        rc = judge_conflict(p, s, err);"),
     "put-without-condition": (
         "archiver/upload.c",
-        "? HF_PUT_IF_ABSENT\n",
-        "? HF_PUT_ALWAYS\n"),
+        "? HF_PUT_ALWAYS : HF_PUT_IF_ABSENT,",
+        "? HF_PUT_ALWAYS : HF_PUT_ALWAYS,"),
     "dropped-before-put": (
         "archiver/upload.c",
         "        rc = put_segment(p, &s, err);\n    if (rc != HF_OK)\n        return rc;\n",
@@ -76,8 +76,8 @@ MUTANTS = {
         "const enum hf_code rc = HF_OK;"),
     "times-fall": (
         "archiver/start.c",
-        "(local->txid > plan->txid || local->time_ms == plan->time_ms)",
-        "true"),
+        "here.time_ms == plan->time_ms;",
+        "(here.time_ms == plan->time_ms || true);"),
     "claim-without-condition": (
         "src/archive/owner.c",
         "cond = o->etag.str[0] != '\\0' ? HF_PUT_IF_MATCH : HF_PUT_IF_ABSENT;",
@@ -118,16 +118,16 @@ MUTANTS = {
         "return false && p->owner.lease_until_ms != 0 &&"),
     "format-without-lease": (
         "archiver/start.c",
-        "if (lease && p->owner.epoch == 0)",
-        "if (lease && p->owner.epoch == 0 && false)"),
+        "if (partition_has_lease(p))\n        rc = p->owner.epoch == 0",
+        "if (partition_has_lease(p) && false)\n        rc = p->owner.epoch == 0"),
     "epoch-begins-anew": (
         "archiver/start.c",
-        "if (rc == HF_OK && info.epoch > *ret)",
-        "if (rc == HF_OK && info.epoch > *ret && false)"),
+        "if (rc == HF_OK && info.epoch > *ret &&",
+        "if (rc == HF_OK && info.epoch > *ret && false &&"),
     "format-made-over-segments": (
         "archiver/start.c",
-        "if (head.max_txid > 0)\n            return hf_err_set(err, HF_USAGE,",
-        "if (head.max_txid > 0 && false)\n            return hf_err_set(err, HF_USAGE,"),
+        "if (head.max_txid > 0)\n        return find_format(p, err);",
+        "if (head.max_txid > 0 && false)\n        return find_format(p, err);"),
     "tail-not-asked-for": (
         "archiver/start.c",
         "    if (confirmed <= head)\n        return HF_OK;\n",
@@ -144,6 +144,31 @@ MUTANTS = {
         "archiver/attach.c",
         "    if (spool_first(p->spool) != 0)\n        return LOOK_AGAIN_MS;\n",
         "    if (p->let_go_ms > 0 || spool_first(p->spool) != 0)\n        return LOOK_AGAIN_MS;\n"),
+    # What only several partitions show.
+    "one-ends-all": (
+        "archiver/partition.c",
+        "    if (p->guarded.status.failure == HF_OK) {",
+        "    *p->env->stop = true;\n    if (p->guarded.status.failure == HF_OK) {"),
+    "failure-told-of-another": (
+        "archiver/archiver.c",
+        "return hf_err_set(err, s->failure, \"%s: %s\", a->partitions[i]->target.name,",
+        "return hf_err_set(err, s->failure, \"%s: %s\", a->partitions[0]->target.name,"),
+    "slot-kept": (
+        "archiver/snapshot.c",
+        "if (p->guarded.has_slot)",
+        "if (p->guarded.has_slot && step != SNAPSHOT_NONE)"),
+    "slots-without-end": (
+        "archiver/snapshot.c",
+        "if (left == 0)\n            return false;",
+        "if (left == 0)\n            break;"),
+    "uploads-in-line": (
+        "archiver/archiver.c",
+        "[HF_ARCHIVER_UPLOAD] = UPLOAD_THREADS_MAX,",
+        "[HF_ARCHIVER_UPLOAD] = 1,"),
+    "cut-when-one-has-drained": (
+        "archiver/archiver.c",
+        "draining = draining || is_draining(a->partitions[i]);",
+        "draining = is_draining(a->partitions[i]);"),
     "retry-without-pause": (
         "archiver/partition.c",
         "if (jobs[i] != NULL && jobs[i] != goes_on)",

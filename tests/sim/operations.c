@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "lib/fixture.h"
+#include "sim/beside.h"
 #include "sim/harm.h"
 #include "sim/line.h"
 #include "sim/machine.h"
@@ -19,6 +20,8 @@
 #define FENCED_SECONDS     60
 #define LEASE_SECONDS      45 /* for a lease that was given back */
 #define LEASE_CLOCK_US_MAX (5 * SECOND_US)
+#define TROUBLE_PER_MILLE  80 /* of operations, where there are several partitions */
+#define ALONE_PER_MILLE    200
 #define SPACE_BYTES        (UINT64_C(1) << 39)
 #define SPACE_LOW_BYTES    (UINT64_C(1) << 34)
 #define SPACE_BYTES_MAX    8192 /* where there is hardly any */
@@ -26,6 +29,20 @@
 static struct machine *any_machine(struct sim *s)
 {
     return s->machines[sim_below(s, SIM_MACHINES)];
+}
+
+static struct partition *any_partition(struct sim *s)
+{
+    const size_t count = s->partitions_count;
+
+    return &s->partitions[count == 1 ? 0 : sim_below(s, count)];
+}
+
+static struct site *any_site(struct sim *s)
+{
+    struct machine *m = any_machine(s);
+
+    return &m->sites[any_partition(s)->index];
 }
 
 static bool anybody_is_alive(const struct sim *s)
@@ -43,21 +60,26 @@ static bool anybody_is_alive(const struct sim *s)
  */
 static struct database *any_database(struct sim *s)
 {
-    const size_t other = (s->primary + 1) % s->dbs_count;
+    struct partition *p = any_partition(s);
+    const size_t other = (p->primary + 1) % p->dbs_count;
 
-    return &s->dbs[sim_chance(s, 150) ? other : s->primary];
+    return &p->dbs[sim_chance(s, 150) ? other : p->primary];
 }
 
 static bool is_followed(struct sim *s, const struct database *db)
 {
+    const size_t at = db->model->partition->index;
     bool followed = false;
 
-    for (size_t i = 0; i < SIM_MACHINES; i++)
-        followed = followed || (s->machines[i]->db == db && machine_is_alive(s->machines[i]));
+    for (size_t i = 0; i < SIM_MACHINES; i++) {
+        const struct site *site = &s->machines[i]->sites[at];
+
+        followed = followed || (site->db == db && site_is_alive(site));
+    }
     return followed;
 }
 
-static void write_page(struct sim *s, struct database *db, uint64_t page)
+void sim_commit(struct sim *s, struct database *db, uint64_t page)
 {
     uint8_t bytes[SIM_PAGE_BYTES] = {0};
     const bool zeros = sim_chance(s, 30);
@@ -65,8 +87,17 @@ static void write_page(struct sim *s, struct database *db, uint64_t page)
     for (size_t i = 0; !zeros && i < sizeof(bytes); i += 64)
         bytes[i] = (uint8_t)sim_below(s, 256);
     mem_db_write(db->mem, page, hf_slice(bytes, sizeof(bytes)));
-    model_changed(s->model, db);
+    model_changed(db);
     sim_count(s, SIM_COMMIT);
+}
+
+void sim_change(struct sim *s, struct database *db)
+{
+    const uint64_t before = model_now(db);
+
+    do
+        sim_commit(s, db, 1);
+    while (model_now(db) == before);
 }
 
 static void commit(struct sim *s)
@@ -77,7 +108,7 @@ static void commit(struct sim *s)
     for (uint64_t i = 0; i < many; i++) {
         const uint64_t pages = mem_db_pages(db->mem);
 
-        write_page(s, db, 1 + sim_below(s, pages < SIM_PAGES_MAX ? pages + 1 : pages));
+        sim_commit(s, db, 1 + sim_below(s, pages < SIM_PAGES_MAX ? pages + 1 : pages));
     }
 }
 
@@ -86,7 +117,7 @@ static void resize(struct sim *s)
     struct database *db = any_database(s);
 
     mem_db_resize(db->mem, 1 + sim_below(s, SIM_PAGES_MAX));
-    model_changed(s->model, db);
+    model_changed(db);
     sim_count(s, SIM_RESIZE);
 }
 
@@ -98,23 +129,27 @@ static void restart_log(struct sim *s)
     mem_db_restart_log(db->mem);
 }
 
-static void replace_database(struct sim *s)
+void sim_replace(struct sim *s, struct database *db)
 {
-    struct database *db = any_database(s);
-
     mem_db_restart_log(db->mem);
     mem_db_resize(db->mem, 1 + sim_below(s, SIM_PAGES_MAX));
     for (uint64_t page = 1; page <= mem_db_pages(db->mem); page++)
-        write_page(s, db, page);
+        sim_commit(s, db, page);
     sim_count(s, SIM_REPLACED);
+}
+
+static void replace_database(struct sim *s)
+{
+    sim_replace(s, any_database(s));
 }
 
 /* The other machine's database becomes a copy of this one, and is used from now on. */
 static void copy_database(struct sim *s)
 {
-    const struct database *from = &s->dbs[s->primary];
-    const size_t other = (s->primary + 1) % s->dbs_count;
-    struct database *to = &s->dbs[other];
+    struct partition *p = any_partition(s);
+    const struct database *from = &p->dbs[p->primary];
+    const size_t other = (p->primary + 1) % p->dbs_count;
+    struct database *to = &p->dbs[other];
     const uint64_t pages = mem_db_pages(from->mem);
 
     if (from == to || pages == 0)
@@ -127,8 +162,8 @@ static void copy_database(struct sim *s)
         mem_db_read(from->mem, page, &bytes);
         mem_db_write(to->mem, page, hf_buf_slice(&bytes));
     }
-    model_changed(s->model, to);
-    s->primary = other;
+    model_changed(to);
+    p->primary = other;
     sim_count(s, SIM_COPY);
 }
 
@@ -153,6 +188,11 @@ static void start(struct sim *s)
     if (anybody_is_alive(s))
         sim_count(s, SIM_RIVAL);
     sim_count(s, once ? SIM_ONCE : SIM_START);
+    if (s->partitions_count > 1 && sim_chance(s, ALONE_PER_MILLE)) {
+        sim_count(s, SIM_ALONE);
+        site_start(&m->sites[any_partition(s)->index], once, false);
+        return;
+    }
     machine_start(m, once);
 }
 
@@ -225,14 +265,15 @@ static void cut_line(struct sim *s)
 /* The network goes, and the power follows, as it does in a building. */
 static void black_out(struct sim *s)
 {
-    struct machine *m = any_machine(s);
+    struct site *site = any_site(s);
+    struct machine *m = site->machine;
     const uint64_t commits = 1 + sim_below(s, 4);
 
     if (!machine_is_alive(m))
         return;
     cut_line(s);
     for (uint64_t i = 0; i < commits; i++) {
-        write_page(s, m->db, 1 + sim_below(s, SIM_PAGES_MAX));
+        sim_commit(s, site->db, 1 + sim_below(s, SIM_PAGES_MAX));
         sim_pass(s, 1 + (int64_t)sim_below(s, 1500000), NULL, NULL);
     }
     if (machine_is_alive(m))
@@ -257,122 +298,142 @@ static void set_clock(struct sim *s)
 
 static void change_state(struct sim *s)
 {
-    struct machine *m = any_machine(s);
+    struct site *site = any_site(s);
+    struct machine *m = site->machine;
 
     if (sim_chance(s, 400)) {
-        fs_mem_keep(m->disk, m->state_dir);
+        fs_mem_keep(m->disk, site->state_dir);
+        m->kept = site;
         return;
     }
     if (m->archiver != NULL)
         return;
     if (sim_chance(s, 500)) {
-        fs_mem_remove(m->disk, m->state_dir);
+        fs_mem_remove(m->disk, site->state_dir);
         sim_count(s, SIM_STATE_LOST);
-        sim_note(s, "machine %u: local state is removed", m->index);
-    } else if (fs_mem_rewind(m->disk, m->state_dir)) {
+        sim_note(s, "%s: local state is removed", site->name);
+    } else if (m->kept == site && fs_mem_rewind(m->disk, site->state_dir)) {
         sim_count(s, SIM_STATE_OLD);
-        sim_note(s, "machine %u: local state is put back", m->index);
+        sim_note(s, "%s: local state is put back", site->name);
     }
 }
 
-/* The only archiver has archived everything, so it will not read the whole database soon. */
-static bool is_settled(struct sim *s, const struct machine *m)
+/* The only archiver has archived everything of it, so it will not read the whole database soon; or
+ * nobody follows it. */
+static bool is_settled(const struct site *site)
 {
+    const struct process *p = site->machine->archiver;
     struct hf_archiver_status status;
 
-    for (size_t i = 0; i < SIM_MACHINES; i++) {
-        if (s->machines[i] != m && s->machines[i]->archiver != NULL)
-            return false;
-    }
-    if (m->archiver == NULL)
-        return true;
-    if (!machine_is_alive(m) || m->archiver->stop || m->archiver->once)
+    if (other_machine(site->machine)->archiver != NULL)
         return false;
-    hf_archiver_status(m->archiver->archiver, 0, &status);
+    if (site_follower(site) == NULL)
+        return true;
+    if (!site_is_alive(site) || p->stop || p->once)
+        return false;
+    follower_status(site_follower(site), &status);
     return status.caught_up;
 }
 
-static bool is_claimable(struct machine *m)
+static bool is_claimable(const struct site *site)
 {
+    struct machine *m = site->machine;
     struct fs_mem_view v;
     struct hf_archive archive;
     struct hf_err err;
 
     fs_mem_view_init(&v, m->disk);
-    hf_must(hf_archive_open(&m->sim->store->base, SIM_PREFIX, &archive, &err), &err);
-    return hf_archiver_check_claim(&v.base, &m->clock, &archive, m->state_dir, &err) == HF_OK;
+    hf_must(hf_archive_open(&m->sim->store->base, site->partition->prefix, &archive, &err), &err);
+    return hf_archiver_check_claim(&v.base, &m->clock, &archive, site->state_dir, &err) == HF_OK;
 }
 
 /* Nobody archives, and a page may have rotted: a scrub finds that, and does not archive it. */
 static void scrub_unattended(struct sim *s)
 {
-    struct machine *m = any_machine(s);
-    struct database *db = m->db;
+    struct site *site = any_site(s);
+    struct machine *m = site->machine;
+    struct database *db = site->db;
+    const struct model *model = site->partition->model;
     const uint64_t pages = mem_db_pages(db->mem);
     const uint64_t page = sim_chance(s, 600) && pages > 0 ? 1 + sim_below(s, pages) : 0;
 
-    model_look(s->model);
-    if (m->archiver != NULL || s->machines[1 - m->index]->archiver != NULL || m->cut ||
-        s->model->stored == 0 || lines_due_us(s) != INT64_MAX || !is_claimable(m))
+    model_look(site->partition->model);
+    if (m->archiver != NULL || other_machine(m)->archiver != NULL || m->cut || model->stored == 0 ||
+        lines_due_us(s) != INT64_MAX || !is_claimable(site))
         return;
     s->quiet = true;
     if (page != 0)
         mem_db_rot(db->mem, page, sim_below(s, ROT_BYTES_MAX), (uint8_t)(1 << sim_below(s, 8)));
-    tools_scrub_unattended(s, m, page);
+    tools_scrub_unattended(site, page);
     s->quiet = false;
     if (page != 0)
-        write_page(s, db, page);
+        sim_commit(s, db, page);
 }
 
 /* A page decays, a scrub looks, and the application writes the page anew. */
 static void rot(struct sim *s)
 {
-    struct machine *m = any_machine(s);
-    struct database *db = m->db;
+    struct site *site = any_site(s);
+    struct database *db = site->db;
     const uint64_t pages = mem_db_pages(db->mem);
 
-    if (pages == 0 || m->cut || !is_settled(s, m))
+    if (pages == 0 || site->machine->cut || !is_settled(site))
         return;
     const uint64_t page = 1 + sim_below(s, pages);
+    struct beside others = beside_settled(site);
     const bool quiet = s->quiet;
 
     s->quiet = true;
     sim_note(s, "page %" PRIu64 " rots", page);
     mem_db_rot(db->mem, page, sim_below(s, ROT_BYTES_MAX), (uint8_t)(1 << sim_below(s, 8)));
-    (void)tools_scrub(s, m, page);
+    (void)tools_scrub(site, page);
+    beside_go_on(&others, SIM_BESIDE_ROT);
     s->quiet = quiet;
-    write_page(s, db, page);
+    sim_commit(s, db, page);
 }
 
 /* Whoever is there meets an object that is harmed. */
 static void harm(struct sim *s)
 {
-    struct machine *m = any_machine(s);
-    const struct machine *other = s->machines[1 - m->index];
+    struct site *site = any_site(s);
+    const struct machine *m = site->machine;
+    const struct machine *other = other_machine(m);
 
     if (m->cut || other->cut)
         return;
     if (sim_chance(s, 500))
-        harm_meets_tools(s, m);
+        harm_meets_tools(site);
     else if (other->archiver != NULL || lines_due_us(s) != INT64_MAX)
         return; /* whatever comes late would speak of another owner than is there */
     else if (m->archiver == NULL)
-        harm_meets_start(s, m);
-    else if (machine_is_alive(m) && mem_db_pages(m->db->mem) > 0)
-        harm_meets_archiver(s, m);
+        harm_meets_start(site);
+    else if (site_is_alive(site) && mem_db_pages(site->db->mem) > 0)
+        harm_meets_archiver(site);
+}
+
+/* One of several partitions is in trouble, by which no other is. */
+static void trouble(struct sim *s)
+{
+    struct site *site = any_site(s);
+    const struct machine *m = site->machine;
+
+    if (site_is_alive(site) && is_settled(site) && m->archiver->paused_until_us <= s->now_us &&
+        !m->cut && !other_machine(m)->cut && lines_due_us(s) == INT64_MAX)
+        beside_trouble(site);
 }
 
 /* ---- readers -------------------------------------------------------------------------------- */
 
-static void restore(struct sim *s, struct machine *m, enum hf_target_kind kind)
+static void restore(struct site *site, enum hf_target_kind kind)
 {
     static const enum sim_kind kinds[] = {
         [HF_TARGET_LATEST] = SIM_RESTORE_LATEST,
         [HF_TARGET_TXID] = SIM_RESTORE_TXID,
         [HF_TARGET_TIME] = SIM_RESTORE_TIME,
     };
-    struct hf_target target = {.kind = kind, .now_ms = hf_now_ms(&m->clock)};
-    const struct model *model = s->model;
+    struct hf_target target = {.kind = kind, .now_ms = hf_now_ms(&site->machine->clock)};
+    const struct model *model = site->partition->model;
+    struct sim *s = model->sim;
     const uint64_t txid = sim_below(s, model->stored + 2);
 
     target.txid = txid > 0 ? txid : 1;
@@ -382,37 +443,37 @@ static void restore(struct sim *s, struct machine *m, enum hf_target_kind kind)
     else
         target.time_ms = target.now_ms - (int64_t)sim_below(s, 600000) + 1000;
     sim_count(s, kinds[kind]);
-    tools_restore(s, m, &target);
+    tools_restore(site, &target);
 }
 
 static void read_archive(struct sim *s)
 {
-    struct machine *m = any_machine(s);
+    struct site *site = any_site(s);
 
-    if (m->cut)
+    if (site->machine->cut)
         return;
     switch (sim_below(s, 12)) {
     case 0:
         sim_count(s, SIM_VERIFY);
-        tools_verify(s, m);
+        tools_verify(site);
         break;
     case 1:
     case 2:
     case 3:
-        (void)tools_scrub(s, m, 0);
+        (void)tools_scrub(site, 0);
         break;
     case 4:
     case 5:
     case 6:
-        restore(s, m, HF_TARGET_TXID);
+        restore(site, HF_TARGET_TXID);
         break;
     case 7:
     case 8:
     case 9:
-        restore(s, m, HF_TARGET_TIME);
+        restore(site, HF_TARGET_TIME);
         break;
     default:
-        restore(s, m, HF_TARGET_LATEST);
+        restore(site, HF_TARGET_LATEST);
     }
 }
 
@@ -452,6 +513,10 @@ void sim_operate(struct sim *s)
     unsigned all = 0;
     size_t at = 0;
 
+    if (s->partitions_count > 1 && sim_chance(s, TROUBLE_PER_MILLE)) {
+        trouble(s);
+        return;
+    }
     for (size_t i = 0; i < HF_ARRAY_LEN(choices); i++)
         all += choices[i].weight;
     uint64_t left = sim_below(s, all);
@@ -463,23 +528,45 @@ void sim_operate(struct sim *s)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* What is waited for: another round of the machine's archiver, and that all is archived then. */
+/* What is waited for: another round of all that the machine's archiver follows and that has not
+ * ended, and that all of it is archived then. */
 struct calm {
     const struct machine *machine;
-    uint64_t rounds;
+    uint64_t rounds[SIM_PARTITIONS_MAX];
 };
+
+static struct calm calm_of(const struct machine *m)
+{
+    struct calm calm = {.machine = m};
+
+    for (size_t i = 0; i < m->archiver->followers_count; i++)
+        calm.rounds[i] = m->archiver->followers[i].rounds;
+    return calm;
+}
 
 static bool is_archived(void *ctx)
 {
     const struct calm *calm = ctx;
-    const struct machine *m = calm->machine;
-    struct hf_archiver_status status;
+    const struct process *p = calm->machine->archiver;
+    bool archived = true;
 
-    if (!machine_is_alive(m))
+    if (!machine_is_alive(calm->machine))
         return true;
-    hf_archiver_status(m->archiver->archiver, 0, &status);
-    return status.caught_up && m->archiver->rounds > calm->rounds &&
-           m->sim->model->stored == status.archived_txid;
+    for (size_t i = 0; archived && i < p->followers_count; i++)
+        archived =
+            !site_is_alive(p->followers[i].site) ||
+            (p->followers[i].rounds > calm->rounds[i] && follower_is_current(&p->followers[i]));
+    return archived;
+}
+
+/* The machine's archiver follows all partitions, and has not ended with any of them. */
+static bool goes_on_with_all(const struct machine *m)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < m->sim->partitions_count; i++)
+        all = all && site_is_alive(&m->sites[i]);
+    return all;
 }
 
 /* All archivers are told to stop, and do; but that of `goes_on` (or NULL). */
@@ -502,35 +589,62 @@ static void end_all_but(struct sim *s, const struct machine *goes_on)
     }
 }
 
-/* An archiver alone brings everything to the archive. */
+/* It has archived everything; but what it has ended with, by which nothing else ended. */
+static void must_be_current(struct process *p)
+{
+    size_t current = 0;
+
+    for (size_t i = 0; i < p->followers_count; i++) {
+        if (!site_is_alive(p->followers[i].site))
+            continue;
+        model_must_be_current(&p->followers[i]);
+        current++;
+    }
+    for (size_t i = 0; i < current && current < p->followers_count; i++)
+        sim_count(p->sim, SIM_BESIDE_ENDED);
+}
+
+/* An archiver alone brings everything to the archives. */
 static void calm_down(struct sim *s, struct machine *m)
 {
     for (int i = 0; i < CALM_TRIES_MAX; i++) {
         machines_reap(s);
         if (m->archiver == NULL)
             machine_start(m, false);
-        struct calm calm = {.machine = m, .rounds = m->archiver->rounds};
+        struct calm calm = calm_of(m);
 
         sim_pass(s, CALM_SECONDS * SECOND_US, is_archived, &calm);
         if (!machine_is_alive(m))
             continue;
         if (!is_archived(&calm))
             sim_fail(s, "after %d s without faults not everything is archived", CALM_SECONDS);
-        model_must_be_current(s->model, m->archiver);
-        sim_count(s, SIM_CALM);
-        return;
+        must_be_current(m->archiver);
+        if (goes_on_with_all(m)) {
+            sim_count(s, SIM_CALM);
+            return;
+        }
+        end_all_but(s, NULL);
     }
     sim_fail(s, "an archiver that meets no faults always ends");
+}
+
+static bool has_begun(const struct process *p)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < p->followers_count; i++)
+        has = has || p->followers[i].rounds > 0;
+    return has;
 }
 
 /* Where there are leases, whoever comes later waits until the older one has gone. */
 static void hand_over_lease(struct sim *s, struct machine *from, struct machine *to)
 {
-    struct calm calm = {.machine = to};
-
     machine_start(to, false);
+    struct calm calm = calm_of(to);
+
     sim_pass(s, FENCED_SECONDS * SECOND_US, NULL, NULL);
-    if (!machine_is_alive(from) || to->archiver->rounds > 0)
+    if (!goes_on_with_all(from) || has_begun(to->archiver))
         sim_fail(s, "a newer archiver came, though the older one has a lease");
     machine_stop(from);
     sim_pass(s, LEASE_SECONDS * SECOND_US, is_archived, &calm);
@@ -541,21 +655,50 @@ static void hand_over_lease(struct sim *s, struct machine *from, struct machine 
     sim_count(s, SIM_LEASE_HANDED_OVER);
 }
 
-/* Whoever comes later has the archive soon, though the older one has something to archive, too. */
+static void commit_everywhere(struct sim *s)
+{
+    for (size_t i = 0; i < s->partitions_count; i++) {
+        struct partition *p = &s->partitions[i];
+
+        for (size_t d = 0; d < p->dbs_count; d++)
+            sim_commit(s, &p->dbs[d], 1);
+    }
+}
+
+/* Whoever comes later has the archives soon, though the older one has something to archive, too. */
 static void hand_over(struct sim *s, struct machine *from, struct machine *to)
 {
     machine_start(to, false);
     for (int i = 0; i < FENCED_SECONDS && machine_is_alive(from); i++) {
-        for (size_t d = 0; d < s->dbs_count; d++)
-            write_page(s, &s->dbs[d], 1);
+        commit_everywhere(s);
         sim_pass(s, SECOND_US, NULL, NULL);
     }
-    if (machine_is_alive(from) || !machine_is_alive(to))
+    if (machine_is_alive(from) || !goes_on_with_all(to))
         sim_fail(s, "%d s after a newer archiver came the older one is %s, the newer one %s",
                  FENCED_SECONDS, machine_is_alive(from) ? "alive" : "gone",
-                 machine_is_alive(to) ? "alive" : "gone");
+                 goes_on_with_all(to) ? "alive" : "gone");
     machines_reap(s);
     calm_down(s, to);
+}
+
+static void scrub_all(struct machine *m)
+{
+    for (size_t i = 0; i < m->sim->partitions_count; i++) {
+        if (!tools_scrub(&m->sites[i], 0))
+            sim_fail(m->sim, "after a time of calm a scrub does not compare everything");
+    }
+}
+
+/* What was archived is there, and is what it should be. */
+static void conclude(struct site *site)
+{
+    model_look(site->partition->model);
+    model_check_objects(site->partition->model);
+    tools_verify(site);
+    tools_rebuild(site);
+    tools_list_catch_ups(site);
+    for (int i = 0; i < RESTORES_AT_END; i++)
+        restore(site, (enum hf_target_kind)(i % 3));
 }
 
 void sim_conclude(struct sim *s)
@@ -572,20 +715,15 @@ void sim_conclude(struct sim *s)
     if (goes_on)
         sim_count(s, SIM_CALM_GOES_ON);
     end_all_but(s, goes_on ? m : NULL);
-    write_page(s, m->db, 1);
+    for (size_t i = 0; i < s->partitions_count; i++)
+        sim_change(s, m->sites[i].db);
     calm_down(s, m);
-    if (!tools_scrub(s, m, 0))
-        sim_fail(s, "after a time of calm a scrub does not compare everything");
+    scrub_all(m);
     if (s->leases)
-        hand_over_lease(s, m, s->machines[1 - m->index]);
+        hand_over_lease(s, m, other_machine(m));
     else
-        hand_over(s, m, s->machines[1 - m->index]);
-    model_look(s->model);
-    model_check_objects(s->model);
-    tools_verify(s, m);
-    tools_rebuild(s, m);
-    tools_list_catch_ups(s, m);
-    for (int i = 0; i < RESTORES_AT_END; i++)
-        restore(s, m, (enum hf_target_kind)(i % 3));
+        hand_over(s, m, other_machine(m));
+    for (size_t i = 0; i < s->partitions_count; i++)
+        conclude(&m->sites[i]);
     end_all_but(s, NULL);
 }

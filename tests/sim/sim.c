@@ -19,6 +19,8 @@
 #define STEPS_MAX  3000000
 #define NOTE_BYTES 512
 
+#define SEVERAL_ONE_IN 5 /* seeds have several partitions */
+
 const struct sim_kind_name sim_kind_names[SIM_KINDS_COUNT] = {
 #define SIM_KIND(name, is_fault, words) {#name, is_fault, words},
     SIM_KINDS(SIM_KIND)
@@ -165,6 +167,53 @@ static int64_t true_now(struct hf_clock *c)
     return s->now_us;
 }
 
+/* By a draw of its own, so that other seeds are what they were before there were several. */
+static size_t choose_partitions_count(uint64_t seed)
+{
+    struct hf_rand rand = hf_rand_seeded(~seed);
+
+    if (hf_rand_below(&rand, SEVERAL_ONE_IN) != 0)
+        return 1;
+    return 2 + (size_t)hf_rand_below(&rand, SIM_PARTITIONS_MAX - 1);
+}
+
+static void partition_begin(struct sim *s, size_t index)
+{
+    static const struct {
+        const char *prefix;
+        const char *url;
+        const char *paths[SIM_MACHINES];
+    } names[SIM_PARTITIONS_MAX] = {
+        {"a", "mem://test/a", {"/data/app.db", "/data/copy.db"}},
+        {"b", "mem://test/b", {"/data/b.db", "/data/copy-of-b.db"}},
+        {"c", "mem://test/c", {"/data/c.db", "/data/copy-of-c.db"}},
+        {"d", "mem://test/d", {"/data/d.db", "/data/copy-of-d.db"}},
+        {"e", "mem://test/e", {"/data/e.db", "/data/copy-of-e.db"}},
+        {"f", "mem://test/f", {"/data/f.db", "/data/copy-of-f.db"}},
+    };
+    struct partition *p = &s->partitions[index];
+
+    *p = (struct partition){.index = index, .prefix = names[index].prefix, .url = names[index].url};
+    p->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
+    p->model = model_new(s, p);
+    for (size_t i = 0; i < p->dbs_count; i++) {
+        struct database *db = &p->dbs[i];
+
+        *db = (struct database){.model = p->model, .path = names[index].paths[i]};
+        db->mem = mem_db_new(db->path, SIM_PAGE_BYTES);
+        model_changed(db);
+    }
+}
+
+static void partition_done(struct partition *p)
+{
+    model_free(p->model);
+    for (size_t i = 0; i < p->dbs_count; i++) {
+        mem_db_free(p->dbs[i].mem);
+        hf_free(p->dbs[i].states);
+    }
+}
+
 static void begin(struct sim *s, uint64_t seed, bool trace)
 {
     *s = (struct sim){.seed = seed, .trace = trace, .now_us = BEGIN_US};
@@ -175,16 +224,12 @@ static void begin(struct sim *s, uint64_t seed, bool trace)
     s->leases = sim_chance(s, 150);
     if (s->leases)
         sim_count(s, SIM_LEASES);
-    s->dbs_count = 1 + (size_t)sim_below(s, SIM_MACHINES);
-    s->model = model_new(s);
     s->lines = lines_new();
-    for (size_t i = 0; i < s->dbs_count; i++) {
-        const char *path = i == 0 ? "/data/app.db" : "/data/copy.db";
-        struct database *db = &s->dbs[i];
-
-        *db = (struct database){.mem = mem_db_new(path, SIM_PAGE_BYTES), .path = path};
-        model_changed(s->model, db);
-    }
+    s->partitions_count = choose_partitions_count(seed);
+    if (s->partitions_count > 1)
+        sim_count(s, SIM_SEVERAL);
+    for (size_t i = 0; i < s->partitions_count; i++)
+        partition_begin(s, i);
     machines_new(s);
 }
 
@@ -205,11 +250,8 @@ void sim_done(struct sim *s)
 {
     machines_free(s);
     lines_free(s);
-    model_free(s->model);
-    for (size_t i = 0; i < s->dbs_count; i++) {
-        mem_db_free(s->dbs[i].mem);
-        hf_free(s->dbs[i].states);
-    }
+    for (size_t i = 0; i < s->partitions_count; i++)
+        partition_done(&s->partitions[i]);
     hf_store_free(&s->store->base);
     hf_pool_free(s->pool);
 }

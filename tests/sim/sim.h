@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim.h - one seed of the simulator: a database, its archive, two machines, and what happens to
- * them.
+ * sim.h - one seed of the simulator: databases, an archive of each, two machines, and what happens
+ * to them.
  *
  * All that is random comes from the seed, and time passes only here, so a seed does the same
  * whenever it is run. The archiver, the rebuilder, the scrubber and restore are the real ones; what
@@ -15,15 +15,14 @@
 #include "lib/engine_mem.h"
 #include "lib/store_mem.h"
 
-#define SIM_STATE_ROOT "/state"
-#define SIM_PREFIX     "a"
-#define SIM_URL        "mem://test/a"
-#define SIM_PAGE_BYTES 512
-#define SIM_PAGES_MAX  20
-#define SIM_MACHINES   2
-#define SIM_OPERATIONS 200 /* of a seed, at least */
-#define SIM_FAULTS     3
-#define SECOND_US      INT64_C(1000000)
+#define SIM_STATE_ROOT     "/state"
+#define SIM_PAGE_BYTES     512
+#define SIM_PAGES_MAX      20
+#define SIM_MACHINES       2
+#define SIM_PARTITIONS_MAX 6   /* more than there are slots for first snapshots */
+#define SIM_OPERATIONS     200 /* of a seed, at least */
+#define SIM_FAULTS         3
+#define SECOND_US          INT64_C(1000000)
 
 /* What happens. X(name, is it a fault?, words). A run in which one of them never happened has not
  * tried what it says, and fails. */
@@ -96,7 +95,20 @@
     X(OWNER_DAMAGED, true, "owners damaged")                                                       \
     X(OWNER_REMOVED, true, "owners removed")                                                       \
     X(HARM_REFUSED, true, "starts of an archiver that were refused because of these")              \
-    X(HARM_MET, true, "times an archiver went through a harmed owner")
+    X(HARM_MET, true, "times an archiver went through a harmed owner")                             \
+    X(SEVERAL, false, "seeds with several partitions")                                             \
+    X(ALONE, false, "of these, processes that archive one alone")                                  \
+    X(SLOT_WAIT, false, "first snapshots that had waited for a slot")                              \
+    X(BESIDE_CUT_OFF, false, "partitions that went on while another's archive was cut off")        \
+    X(BESIDE_HARM, false, "partitions that went on while another's archive was harmed")            \
+    X(BESIDE_REFUSED, false, "partitions that began while another's archive was harmed")           \
+    X(BESIDE_BREAK, false, "partitions that went on while another's log or database was lost")     \
+    X(BESIDE_ROT, false, "partitions that went on while another's page had rotted")                \
+    X(BESIDE_FENCED, false, "partitions that went on while another was fenced")                    \
+    X(BESIDE_RIVAL, false, "partitions that went on while another's lease was waited for")         \
+    X(BESIDE_ENDED, false, "partitions that were archived after another had ended")                \
+    X(STOP_WAITED, false, "partitions that stopped well as an archive came back in time")          \
+    X(BESIDE_STOP, false, "partitions that stopped well while another's archive was cut off")
 
 enum sim_kind {
 #define SIM_KIND(name, is_fault, words) SIM_##name,
@@ -112,18 +124,32 @@ struct sim_kind_name {
 };
 extern const struct sim_kind_name sim_kind_names[SIM_KINDS_COUNT];
 
+struct machine;
+struct process;
+struct model;
+struct lines;
+
 /* A database, and the states that it had, as hashes of all its pages. */
 struct database {
+    struct model *model; /* of its partition */
     struct mem_db *mem;
     const char *path;
     uint64_t *states;
     size_t states_count;
 };
 
-struct machine;
-struct process;
-struct model;
-struct lines;
+/* What is archived by itself, whatever becomes of the others in the process. */
+struct partition {
+    size_t index;
+    const char *prefix; /* of its archive */
+    const char *url;
+    struct database dbs[SIM_MACHINES]; /* one for both machines; or one each, and one archive */
+    size_t dbs_count;
+    size_t primary;           /* which of them the application uses */
+    bool harmed;              /* something of its archive is not what it should be */
+    int64_t cut_off_until_us; /* nobody reaches its archive until then, whatever is the weather */
+    struct model *model;
+};
 
 struct sim {
     uint64_t seed;
@@ -141,14 +167,12 @@ struct sim {
     int64_t now_us;
     struct hf_pool *pool;
     struct store_mem *store;
-    bool leases;                       /* the store has no conditional puts */
-    struct database dbs[SIM_MACHINES]; /* one for both machines; or one each, and one archive */
-    size_t dbs_count;
-    size_t primary; /* which of them the application uses */
+    bool leases; /* the store has no conditional puts */
+    struct partition partitions[SIM_PARTITIONS_MAX];
+    size_t partitions_count;
     struct machine *machines[SIM_MACHINES];
     struct process *current; /* whose code runs */
     struct lines *lines;
-    struct model *model;
     unsigned depth; /* of sim_pass() in itself */
     bool quiet;     /* no faults now */
 };
@@ -176,6 +200,12 @@ bool sim_chance(struct sim *s, unsigned per_mille);
  * if `enough` (or NULL) says so. */
 typedef bool sim_enough_fn(void *ctx);
 void sim_pass(struct sim *s, int64_t us, sim_enough_fn *enough, void *ctx);
+
+/* The application commits: a page of the database; or another database in place of it. */
+void sim_commit(struct sim *s, struct database *db, uint64_t page);
+/* The same with page 1, which is another one then: an archiver has something to put. */
+void sim_change(struct sim *s, struct database *db);
+void sim_replace(struct sim *s, struct database *db);
 
 /* How much the store and the disks fail from now on, as the seed chooses. */
 void sim_set_weather(struct sim *s);

@@ -14,6 +14,7 @@
 #include "scrubber/scrubber.h"
 #include "scrubber/verify.h"
 #include "sim/harm.h"
+#include "sim/line.h"
 #include "sim/model.h"
 
 #define OUT_DIR        "/restore"
@@ -26,6 +27,8 @@
 /* A tool at work. */
 struct tool {
     struct process p;
+    struct site *site;
+    struct hf_store *store;
     struct hf_archive archive;
     uint64_t hindrances; /* before it began */
     uint64_t stored;     /* the archive's last TXID then */
@@ -33,21 +36,26 @@ struct tool {
     bool cut; /* the power failed meanwhile, of which the tool need not know */
 };
 
-static enum hf_code begin(struct tool *t, struct sim *s, struct machine *m, const char *what,
-                          struct hf_err *err)
+static enum hf_code begin(struct tool *t, struct site *site, const char *what, struct hf_err *err)
 {
+    struct model *model = site->partition->model;
+    struct machine *m = site->machine;
+    struct sim *s = m->sim;
+
     hf_assert(!m->cut);
-    model_look(s->model);
+    model_look(model);
+    t->site = site;
     t->hindrances = s->hindrances;
-    t->stored = s->model->stored;
+    t->stored = model->stored;
     t->what = what;
     process_init(&t->p, m);
+    t->store = line_new(&t->p, site->partition);
     m->tools++;
     if (!s->quiet && sim_chance(s, DIES_PER_MILLE)) {
         sim_count(s, SIM_KILL_TOOL);
         process_kill(&t->p, 1 + sim_below(s, CALLS_MAX), sim_chance(s, 200));
     }
-    return hf_archive_open(t->p.store, SIM_PREFIX, &t->archive, err);
+    return hf_archive_open(t->store, site->partition->prefix, &t->archive, err);
 }
 
 static void end(struct tool *t)
@@ -56,10 +64,11 @@ static void end(struct tool *t)
 
     t->p.machine->tools--;
     t->cut = t->p.machine->cut;
+    hf_store_free(t->store);
     process_done(&t->p);
     if (s->depth == 0)
         machines_reap(s);
-    model_look(s->model);
+    model_look(t->site->partition->model);
 }
 
 static bool met_fault(const struct tool *t)
@@ -93,9 +102,10 @@ static uint64_t wanted_txid(const struct model *m, const struct hf_target *targe
 }
 
 /* What lies at OUT_PATH is the state of a TXID from..to; or nothing, if that is allowed. */
-static void check_out(struct sim *s, const struct machine *m, uint64_t from, uint64_t to,
-                      bool may_lack)
+static void check_out(const struct site *site, uint64_t from, uint64_t to, bool may_lack)
 {
+    const struct machine *m = site->machine;
+    const struct sim *s = m->sim;
     struct fs_mem_view v;
     HF_AUTO_BUF pages = {0};
     struct hf_err err;
@@ -110,16 +120,16 @@ static void check_out(struct sim *s, const struct machine *m, uint64_t from, uin
     const uint64_t state = model_hash_pages(hf_buf_slice(&pages));
 
     for (uint64_t txid = from; txid <= to; txid++) {
-        if (s->model->txids[txid].state == state)
+        if (site->partition->model->txids[txid].state == state)
             return;
     }
     sim_fail(s, "what was restored is not the state of TXID %" PRIu64 " to %" PRIu64, from, to);
 }
 
-static void check_doubts(struct sim *s, const struct hf_target *target,
+static void check_doubts(const struct model *m, const struct hf_target *target,
                          const struct hf_rebuild_report *report)
 {
-    const struct model *m = s->model;
+    struct sim *s = m->sim;
     const uint64_t txid = report->state.txid;
     const struct model_txid *t = &m->txids[txid];
     const struct model_txid *next = txid < m->stored ? &m->txids[txid + 1] : NULL;
@@ -145,7 +155,7 @@ static void judge_restore(struct tool *t, const struct hf_target *target, enum h
                           const struct hf_rebuild_report *report, const struct hf_err *err)
 {
     struct sim *s = t->p.sim;
-    const struct model *m = s->model;
+    const struct model *m = t->site->partition->model;
     const uint64_t from = wanted_txid(m, target, t->stored);
     const uint64_t to = wanted_txid(m, target, m->stored);
     const bool after_all = target->kind == HF_TARGET_TIME && target->time_ms > target->now_ms &&
@@ -157,12 +167,12 @@ static void judge_restore(struct tool *t, const struct hf_target *target, enum h
         sim_fail(s, "%s led to TXID %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, t->what,
                  report->state.txid, from, to);
     if (rc == HF_OK) {
-        check_out(s, t->p.machine, report->state.txid, report->state.txid, false);
+        check_out(t->site, report->state.txid, report->state.txid, false);
         if (t->stored == m->stored)
-            check_doubts(s, target, report);
+            check_doubts(m, target, report);
         return;
     }
-    check_out(s, t->p.machine, from, to, rc != HF_UNCERTAIN || t->p.dead || t->cut);
+    check_out(t->site, from, to, rc != HF_UNCERTAIN || t->p.dead || t->cut);
     if (from > 0 && !after_all)
         judge_failure(t, rc, err);
 }
@@ -184,7 +194,7 @@ static enum hf_code run_restore(struct tool *t, const struct hf_target *target,
     return hf_restore(&o, report, err);
 }
 
-void tools_restore(struct sim *s, struct machine *m, const struct hf_target *target)
+void tools_restore(struct site *site, const struct hf_target *target)
 {
     static const char *const words[] = {
         [HF_TARGET_LATEST] = "a restore of the latest TXID",
@@ -194,7 +204,7 @@ void tools_restore(struct sim *s, struct machine *m, const struct hf_target *tar
     struct tool t;
     struct hf_rebuild_report report = {0};
     struct hf_err err;
-    enum hf_code rc = begin(&t, s, m, words[target->kind], &err);
+    enum hf_code rc = begin(&t, site, words[target->kind], &err);
 
     if (rc == HF_OK && !t.archive.has_format)
         rc = hf_err_set(&err, HF_NOT_FOUND, "there is no archive yet");
@@ -204,16 +214,17 @@ void tools_restore(struct sim *s, struct machine *m, const struct hf_target *tar
         rc = run_restore(&t, target, OUT_PATH, &report, &err);
     end(&t);
     judge_restore(&t, target, rc, &report, &err);
-    fs_mem_remove(m->disk, OUT_DIR);
+    fs_mem_remove(site->machine->disk, OUT_DIR);
 }
 
 /* ---- rebuild and verify --------------------------------------------------------------------- */
 
-void tools_rebuild(struct sim *s, struct machine *m)
+void tools_rebuild(struct site *site)
 {
+    struct sim *s = site->machine->sim;
     struct tool t;
     struct hf_err err;
-    enum hf_code rc = begin(&t, s, m, "a rebuild", &err);
+    enum hf_code rc = begin(&t, site, "a rebuild", &err);
     struct hf_replica *kept = NULL;
 
     if (rc == HF_OK)
@@ -248,7 +259,7 @@ void tools_rebuild(struct sim *s, struct machine *m)
     end(&t);
     if (rc != HF_OK && t.stored > 0)
         judge_failure(&t, rc, &err);
-    fs_mem_remove(m->disk, "/rebuild");
+    fs_mem_remove(site->machine->disk, "/rebuild");
 }
 
 static void count_finding(void *ctx, const struct hf_verify_finding *finding)
@@ -272,17 +283,18 @@ static enum hf_code run_verify(struct tool *t, struct hf_verify_report *report, 
     return rc != HF_OK ? rc : hf_verify(&o, count_finding, t->p.sim, report, err);
 }
 
-void tools_verify(struct sim *s, struct machine *m)
+void tools_verify(struct site *site)
 {
+    const struct model *model = site->partition->model;
     struct tool t;
     struct hf_verify_report report = {0};
     struct hf_err err;
-    enum hf_code rc = begin(&t, s, m, "a verify", &err);
+    enum hf_code rc = begin(&t, site, "a verify", &err);
 
     if (rc == HF_OK)
         rc = run_verify(&t, &report, &err);
     end(&t);
-    fs_mem_remove(m->disk, "/verify");
+    fs_mem_remove(site->machine->disk, "/verify");
     if (t.stored == 0)
         return;
     if (rc != HF_OK) {
@@ -290,8 +302,8 @@ void tools_verify(struct sim *s, struct machine *m)
         return;
     }
     if (report.findings_count > 0 || report.first_txid != 1 || report.last_txid < t.stored ||
-        report.last_txid > s->model->stored)
-        sim_fail(s,
+        report.last_txid > model->stored)
+        sim_fail(model->sim,
                  "verify proved TXID %" PRIu64 " to %" PRIu64 " with %" PRIu64
                  " findings, expected 1 to %" PRIu64,
                  report.first_txid, report.last_txid, report.findings_count, t.stored);
@@ -301,31 +313,33 @@ void tools_verify(struct sim *s, struct machine *m)
 
 struct asker {
     struct hf_boundary boundary; /* first, so that the pointers convert */
-    struct machine *machine;
+    struct site *site;
 };
 
 static bool is_settled(void *ctx)
 {
-    const struct machine *m = ctx;
+    const struct site *site = ctx;
+    const struct follower *f = site_follower(site);
 
-    return !machine_is_alive(m) || !hf_archiver_asks_still(m->archiver->archiver, 0);
+    return !site_is_alive(site) || !hf_archiver_asks_still(f->process->archiver, follower_index(f));
 }
 
 static enum hf_code ask(struct hf_boundary *b, const struct hf_position *p, uint64_t *ret_txid,
                         struct hf_err *err)
 {
-    struct machine *m = ((struct asker *)b)->machine;
-    struct sim *s = m->sim;
+    struct site *site = ((struct asker *)b)->site;
+    struct model *model = site->partition->model;
+    const struct follower *f = site_follower(site);
 
-    if (!machine_is_alive(m))
+    if (!site_is_alive(site))
         return hf_err_set(err, HF_BUSY, "nobody answers");
-    s->model->asked = *p;
-    s->model->asked_state = model_now(m->db);
-    hf_archiver_question(m->archiver->archiver, 0, p);
-    sim_pass(s, ASK_US, is_settled, m);
-    if (m->archiver->dead)
+    model->asked = *p;
+    model->asked_state = model_now(site->db);
+    hf_archiver_question(f->process->archiver, follower_index(f), p);
+    sim_pass(model->sim, ASK_US, is_settled, site);
+    if (f->process->dead)
         return hf_err_set(err, HF_BUSY, "nobody answers any more");
-    return hf_archiver_answer(m->archiver->archiver, 0, ret_txid, err);
+    return hf_archiver_answer(f->process->archiver, follower_index(f), ret_txid, err);
 }
 
 struct findings {
@@ -351,15 +365,15 @@ static void judge_finding(void *ctx, const struct hf_finding *f)
 static enum hf_code run_scrub(struct tool *t, struct findings *findings,
                               struct hf_scrub_report *report, struct hf_err *err)
 {
-    struct asker asker = {.boundary = {.ask = ask}, .machine = t->p.machine};
-    HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", t->p.machine->state_dir);
+    struct asker asker = {.boundary = {.ask = ask}, .site = t->site};
+    HF_AUTO_FREE char *work_dir = hf_strfmt("%s/scrub", t->site->state_dir);
     const struct hf_scrub_options o = {
         .engine = model_engine(),
         .archive = &t->archive,
         .fs = &t->p.fs.base,
         .clock = &t->p.machine->clock,
         .pool = t->p.sim->pool,
-        .db_path = t->p.machine->db->path,
+        .db_path = t->site->db->path,
         .work_dir = work_dir,
         .boundary = &asker.boundary,
         .may_suppose = findings->others,
@@ -368,15 +382,16 @@ static enum hf_code run_scrub(struct tool *t, struct findings *findings,
     return hf_scrub(&o, judge_finding, findings, report, err);
 }
 
-static bool scrub(struct sim *s, struct machine *m, uint64_t rotted_page, bool supposes)
+static bool scrub(struct site *site, uint64_t rotted_page, bool supposes)
 {
+    struct sim *s = site->machine->sim;
     struct findings findings = {.sim = s, .page = rotted_page, .others = supposes};
     struct hf_scrub_report report = {0};
     struct tool t;
     struct hf_err err;
 
-    sim_count(s, machine_is_alive(m) ? SIM_SCRUB : SIM_SCRUB_ALONE);
-    enum hf_code rc = begin(&t, s, m, "a scrub", &err);
+    sim_count(s, site_is_alive(site) ? SIM_SCRUB : SIM_SCRUB_ALONE);
+    enum hf_code rc = begin(&t, site, "a scrub", &err);
 
     if (rc == HF_OK && !t.archive.has_format)
         rc = hf_err_set(&err, HF_NOT_FOUND, "there is no archive yet");
@@ -437,7 +452,7 @@ static void judge_harmed_restore(const struct tool *t, const struct harm *h, enu
         sim_fail(s, "a restore of the latest TXID was well though %s is %s", h->key,
                  h->removes ? "gone" : "damaged");
     if (rc == HF_OK) {
-        check_out(s, t->p.machine, t->stored, t->stored, false);
+        check_out(t->site, t->stored, t->stored, false);
         return;
     }
     /* The size that a damaged header tells may be too much for the disk. */
@@ -457,14 +472,15 @@ static void judge_harmed_restore(const struct tool *t, const struct harm *h, enu
         sim_fail(s, "that %s is damaged is told as %s", h->key, err->text);
 }
 
-void tools_find_harm(struct sim *s, struct machine *m, const struct harm *h)
+void tools_find_harm(struct site *site, const struct harm *h)
 {
+    const struct sim *s = site->machine->sim;
     const struct hf_target latest = {.kind = HF_TARGET_LATEST};
     struct hf_rebuild_report ignored;
     struct hf_verify_report report = {0};
     struct tool t;
     struct hf_err err;
-    enum hf_code rc = begin(&t, s, m, "a look at what is harmed", &err);
+    enum hf_code rc = begin(&t, site, "a look at what is harmed", &err);
 
     if (rc != HF_OK) {
         if (h->part != HARM_FORMAT || h->removes || !names(&err, h))
@@ -479,82 +495,86 @@ void tools_find_harm(struct sim *s, struct machine *m, const struct harm *h)
         rc = run_restore(&t, &latest, OUT_PATH, &ignored, &err);
     judge_harmed_restore(&t, h, rc, &err);
     end(&t);
-    fs_mem_remove(m->disk, "/verify");
-    fs_mem_remove(m->disk, OUT_DIR);
+    fs_mem_remove(site->machine->disk, "/verify");
+    fs_mem_remove(site->machine->disk, OUT_DIR);
 }
 
-bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page)
+bool tools_scrub(struct site *site, uint64_t rotted_page)
 {
-    return scrub(s, m, rotted_page, false);
+    return scrub(site, rotted_page, false);
 }
 
 static bool has_ended(void *ctx)
 {
-    return !machine_is_alive(ctx);
+    return !site_is_alive(ctx);
 }
 
 static bool has_begun(void *ctx)
 {
-    const struct machine *m = ctx;
+    const struct site *site = ctx;
 
-    return !machine_is_alive(m) || m->archiver->rounds > 0;
+    return !site_is_alive(site) || site_follower(site)->rounds > 0;
 }
 
 /* How the pass ended; HF_OK or HF_CONFLICT, or it met a lease. */
-static enum hf_code archive_first(struct sim *s, struct machine *m)
+static enum hf_code archive_first(struct site *site)
 {
+    struct sim *s = site->machine->sim;
     struct hf_archiver_status status;
 
-    machine_start_as(m, true, true);
-    sim_pass(s, ATTEND_US, has_ended, m);
-    hf_archiver_status(m->archiver->archiver, 0, &status);
-    if (machine_is_alive(m) || (status.failure != HF_OK && status.failure != HF_CONFLICT &&
+    site_start(site, true, true);
+    sim_pass(s, ATTEND_US, has_ended, site);
+    follower_status(site_follower(site), &status);
+    if (site_is_alive(site) || (status.failure != HF_OK && status.failure != HF_CONFLICT &&
                                 !(status.failure == HF_BUSY && s->leases)))
         sim_fail(s, "what the log proves is not archived before a scrub: %s", status.failure_text);
     machines_reap(s);
     return status.failure;
 }
 
-void tools_scrub_unattended(struct sim *s, struct machine *m, uint64_t rotted_page)
+void tools_scrub_unattended(struct site *site, uint64_t rotted_page)
 {
+    const struct model *model = site->partition->model;
+    struct sim *s = site->machine->sim;
     const uint64_t lives = s->lives;
-    const enum hf_code rc = archive_first(s, m);
+    const enum hf_code rc = archive_first(site);
 
     if (rc == HF_BUSY)
         return;
     if (rc == HF_OK) {
-        machine_start_as(m, false, true);
-        sim_pass(s, ATTEND_US, has_begun, m);
+        site_start(site, false, true);
+        sim_pass(s, ATTEND_US, has_begun, site);
     }
-    model_look(s->model);
+    model_look(site->partition->model);
     sim_count(s, rc == HF_OK ? SIM_SCRUB_FIRST : SIM_SCRUB_SUPPOSED);
-    if (!scrub(s, m, rotted_page, rc == HF_CONFLICT))
+    if (!scrub(site, rotted_page, rc == HF_CONFLICT))
         sim_fail(s, "a scrub with an archiver of its own does not compare everything");
-    if (machine_is_alive(m))
-        machine_stop(m);
-    sim_pass(s, ATTEND_US, has_ended, m);
+    if (machine_is_alive(site->machine))
+        machine_stop(site->machine);
+    sim_pass(s, ATTEND_US, has_ended, site);
     machines_reap(s);
-    if (model_has_caught_up(s->model, lives))
+    if (model_has_caught_up(model, lives))
         sim_fail(s, "a scrub archived what the log does not prove");
 }
 
-/* ---- what is harmed
- * ------------------------------------------------------------------------------ */
+/* ---- what is listed ------------------------------------------------------------------------- */
 
-void tools_list_catch_ups(struct sim *s, struct machine *m)
+void tools_list_catch_ups(struct site *site)
 {
+    const struct model *model = site->partition->model;
+    const struct sim *s = model->sim;
     struct tool t;
     HF_AUTO_SEG_LIST all = {0};
     HF_AUTO_GAPS gaps = {0};
     struct hf_err err;
     size_t at = 0;
 
-    hf_must(begin(&t, s, m, "a list of catch-ups", &err), &err);
+    hf_must(begin(&t, site, "a list of catch-ups", &err), &err);
     hf_must(hf_listing_all(&t.archive, &all, &err), &err);
     hf_must(hf_catchups_list(&t.archive, model_engine()->codec, &all, SIZE_MAX, &gaps, &err), &err);
     end(&t);
-    for (uint64_t txid = 2; txid <= s->model->stored; txid++) {
-        const struct model_txid *it = &s->model->txids[txid];
+    for (uint64_t txid = 2; txid <= model->stored; txid++) {
+        const struct model_txid *it = &model->txids[txid];
 
         if (!it->catchup)
             continue;

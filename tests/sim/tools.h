@@ -11,22 +11,22 @@
 #include "sim/machine.h"
 
 /* Restores to `target`, and what is there then is the model's state. */
-void tools_restore(struct sim *s, struct machine *m, const struct hf_target *target);
+void tools_restore(struct site *site, const struct hf_target *target);
 /* Every TXID of the archive, one after the other, each from the one before. */
-void tools_rebuild(struct sim *s, struct machine *m);
+void tools_rebuild(struct site *site);
 /* Every object is sound. */
-void tools_verify(struct sim *s, struct machine *m);
+void tools_verify(struct site *site);
 /* The database is the archive's, but for `rotted_page` (0: none), which is found. True: it was
  * compared as a whole. */
-bool tools_scrub(struct sim *s, struct machine *m, uint64_t rotted_page);
+bool tools_scrub(struct site *site, uint64_t rotted_page);
 /* As the command does it where no archiver runs: what the log proves is archived first, and an
  * archiver is there while it compares. Where the log proves nothing, nothing is archived, and other
  * pages may be told, too. There is none on either machine. */
-void tools_scrub_unattended(struct sim *s, struct machine *m, uint64_t rotted_page);
+void tools_scrub_unattended(struct site *site, uint64_t rotted_page);
 /* While an object of the archive is not what it should be: that is found, and nothing is restored
  * that is not the archive's latest state. */
-void tools_find_harm(struct sim *s, struct machine *m, const struct harm *h);
+void tools_find_harm(struct site *site, const struct harm *h);
 /* The catch-ups that the archive lists are the model's. */
-void tools_list_catch_ups(struct sim *s, struct machine *m);
+void tools_list_catch_ups(struct site *site);
 
 #endif
