@@ -417,12 +417,13 @@ static struct node *copy(struct fs_mem *m, const struct node *from)
     return to;
 }
 
-void fs_mem_keep(struct fs_mem *m, const char *path)
+bool fs_mem_keep(struct fs_mem *m, const char *path)
 {
     const struct node *n = lookup(m, path);
 
     if (n != NULL)
         m->kept = copy(m, n);
+    return n != NULL;
 }
 
 bool fs_mem_rewind(struct fs_mem *m, const char *path)

@@ -30,8 +30,8 @@ void fs_mem_cut(struct fs_mem *m, struct hf_rand *rand);
 /* What is below `path` is gone, durably, as by rm -r. */
 void fs_mem_remove(struct fs_mem *m, const char *path);
 /* What is below `path` now is put back, durably, by fs_mem_rewind(): the folder is a copy. The one
- * kept last counts. */
-void fs_mem_keep(struct fs_mem *m, const char *path);
+ * kept last counts. False: there is nothing, and what was kept before still is. */
+bool fs_mem_keep(struct fs_mem *m, const char *path);
 /* False: nothing was kept. */
 bool fs_mem_rewind(struct fs_mem *m, const char *path);
 /* From now on the disk has room for so many bytes more, as hf_fs_space() tells; and whoever writes

@@ -302,8 +302,8 @@ static void change_state(struct sim *s)
     struct machine *m = site->machine;
 
     if (sim_chance(s, 400)) {
-        fs_mem_keep(m->disk, site->state_dir);
-        m->kept = site;
+        if (fs_mem_keep(m->disk, site->state_dir))
+            m->kept = site;
         return;
     }
     if (m->archiver != NULL)
