@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/source.h"
 #include "base/alloc.h"
 #include "base/log.h"
 
@@ -84,7 +85,10 @@ static struct hf_job *job_of(const struct partition *p, enum partition_phase pha
     }
 }
 
-void partition_set_phase(struct partition *p, enum partition_phase phase)
+/* Which answers `request`: until the phase has changed it stays asked, so that the upload job
+ * begins nothing meanwhile. The last one is for good. */
+static void answer_by_phase(struct partition *p, enum partition_request request,
+                            enum partition_phase phase)
 {
     struct hf_job *const jobs[] = {p->attach_job, p->capture_job, p->upload_job,
                                    phase == PHASE_ENDED ? p->stop_job : NULL};
@@ -96,6 +100,8 @@ void partition_set_phase(struct partition *p, enum partition_phase phase)
 
     if (p->guarded.phase != PHASE_ENDED)
         p->guarded.phase = phase;
+    if (p->guarded.request == request && request != REQUEST_END)
+        p->guarded.request = REQUEST_NONE;
     if (p->guarded.phase == PHASE_FOLLOW)
         p->cancel = false;
     if (p->guarded.phase < PHASE_FOLLOW || p->guarded.phase == PHASE_DETACHED)
@@ -108,6 +114,11 @@ void partition_set_phase(struct partition *p, enum partition_phase phase)
     }
 }
 
+void partition_set_phase(struct partition *p, enum partition_phase phase)
+{
+    answer_by_phase(p, REQUEST_NONE, phase);
+}
+
 void partition_ask(struct partition *p, enum partition_request request)
 {
     (void)pthread_mutex_lock(&p->mutex);
@@ -118,29 +129,23 @@ void partition_ask(struct partition *p, enum partition_request request)
     hf_job_wake(p->capture_job);
 }
 
-bool partition_is_asked(struct partition *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    const bool asked = p->guarded.request != REQUEST_NONE;
-
-    (void)pthread_mutex_unlock(&p->mutex);
-    return asked;
-}
-
-static enum partition_request take_request(struct partition *p)
+static enum partition_request asked(struct partition *p)
 {
     (void)pthread_mutex_lock(&p->mutex);
     const enum partition_request request = p->guarded.request;
 
-    if (request != REQUEST_END)
-        p->guarded.request = REQUEST_NONE;
     (void)pthread_mutex_unlock(&p->mutex);
     return request;
 }
 
+bool partition_is_asked(struct partition *p)
+{
+    return asked(p) != REQUEST_NONE;
+}
+
 bool partition_obey(struct partition *p)
 {
-    const enum partition_request request = take_request(p);
+    const enum partition_request request = asked(p);
 
     if (request == REQUEST_NONE)
         return false;
@@ -151,8 +156,26 @@ bool partition_obey(struct partition *p)
     if (p->live != NULL)
         p->live->ops->detach(p->live);
     partition_snapshot_forget(p);
-    partition_set_phase(p, request == REQUEST_END ? PHASE_ENDED : PHASE_RESTART);
+    answer_by_phase(p, request, request == REQUEST_END ? PHASE_ENDED : PHASE_RESTART);
     return true;
+}
+
+/* ---- the spool ------------------------------------------------------------------------------ */
+
+enum hf_code partition_open_spooled(struct partition *p, uint64_t txid, struct spool_source *ret,
+                                    struct hf_seg_info *ret_info, struct hf_err *err)
+{
+    struct hf_source *source = &ret->base;
+    enum hf_code rc = spool_source_open(p->spool, txid, ret, err);
+
+    if (rc == HF_OK)
+        rc = hf_source_read_info(source, p->target.engine->codec, ret_info, err);
+    if (rc == HF_OK && (ret_info->min_txid != txid || ret_info->max_txid != txid))
+        return hf_err_set(err, HF_DAMAGE,
+                          "%s does not hold what its name says: its header is of TXID %" PRIu64
+                          " to %" PRIu64,
+                          source->name, ret_info->min_txid, ret_info->max_txid);
+    return rc;
 }
 
 /* ---- stopping and ending -------------------------------------------------------------------- */

@@ -221,8 +221,23 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes,
 /* Let go of everything that start took; the phase is `phase` then. */
 void partition_stop(struct partition *p, enum partition_phase phase);
 
+/*
+ * partition.c: a segment of the spool and its header; the caller ends with spool_source_done().
+ * HF_NOT_FOUND: its file is not there. HF_DAMAGE: it is no segment, or not that one: somebody gave
+ * a file the name of another. The rest of it is not proved.
+ */
+enum hf_code partition_open_spooled(struct partition *p, uint64_t txid, struct spool_source *ret,
+                                    struct hf_seg_info *ret_info, struct hf_err *err) HF_MUST_CHECK;
+
 /* upload.c: the store has no conditional puts, so a lease is all that keeps others out. */
 bool partition_has_lease(const struct partition *p);
+
+/* upload.c: it was claimed, and if there is a lease, that need not be claimed anew. */
+bool partition_holds_archive(const struct partition *p);
+
+/* upload.c: where there is a lease it is renewed in time; to be called while a large object is put.
+ * HF_FENCED, HF_BUSY as for hf_owner_touch(). By the upload job. */
+enum hf_code partition_keep_lease(struct partition *p, struct hf_err *err) HF_MUST_CHECK;
 
 /* upload.c: the archive is still ours, as nothing may be put behind `head` otherwise. HF_FENCED: it
  * is not; other codes as for hf_owner_check(). */

@@ -57,10 +57,9 @@ static uint64_t spooled_epoch(struct partition *p)
         struct hf_seg_info info;
         struct hf_err ignored;
 
-        if (spool_source_open(p->spool, txid, &source, &ignored) != HF_OK)
-            break; /* nothing behind a hole is ever put */
-        if (hf_source_read_info(&source.base, p->target.engine->codec, &info, &ignored) == HF_OK &&
-            info.epoch > newest && info.epoch <= HF_EPOCH_MAX)
+        if (partition_open_spooled(p, txid, &source, &info, &ignored) != HF_OK)
+            break; /* it is never put, nor is anything behind it */
+        if (info.epoch > newest && info.epoch <= HF_EPOCH_MAX)
             newest = info.epoch;
     }
     return newest;
@@ -89,6 +88,7 @@ static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_e
 
 static enum hf_code claim(struct partition *p, struct hf_err *err)
 {
+    const struct hf_owner mine = p->owner;
     char host[HF_HOST_MAX] = "";
     struct hf_owner before;
     struct hf_owner me;
@@ -105,17 +105,26 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
         rc = newest_epoch(p, &epoch, err);
     if (rc == HF_OK)
         rc = partition_note_claiming(p, err);
-    if (rc != HF_OK)
-        return rc;
     me = p->owner;
     me.epoch = spooled_epoch(p);
     me.epoch = epoch > me.epoch ? epoch : me.epoch;
-    rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
-    if (rc != HF_OK)
-        return rc;
-    p->owner = me;
-    partition_note_claimed(p);
-    return HF_OK;
+    if (rc == HF_OK)
+        rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
+    if (rc == HF_OK)
+        partition_note_claimed(p);
+    if (rc != HF_UNCERTAIN) /* else who owns it may be this claim: nobody is fenced by that */
+        p->owner = rc == HF_OK ? me : mine;
+    return rc;
+}
+
+/* Starting again is no new claim, as whoever claimed the archive meanwhile is the newer one; but a
+ * lease that ran short has to be claimed anew. */
+static enum hf_code hold(struct partition *p, struct hf_err *err)
+{
+    const enum hf_code rc = p->owner.epoch > 0 ? hf_owner_check(&p->archive, &p->owner, err)
+                                               : HF_OK;
+
+    return rc != HF_OK || partition_holds_archive(p) ? rc : claim(p, err);
 }
 
 /* There were segments, but no format when it was asked for before them: another archiver may have
@@ -148,7 +157,7 @@ static enum hf_code begin_archive(struct partition *p, uint32_t page_bytes, stru
         return refuse_empty(p, partition_confirmed(p), err);
     /* Where only a lease holds, it alone keeps two from making it, one over the other. */
     if (partition_has_lease(p))
-        rc = p->owner.epoch == 0 ? claim(p, err) : partition_prove_owner(p, 0, err);
+        rc = hold(p, err);
     if (rc != HF_OK)
         return rc;
     hf_format_init(&format, p->target.engine->name, page_bytes, p->archive.layout, p->env->rand);
@@ -164,12 +173,7 @@ static enum hf_code claim_archive(struct partition *p, uint32_t page_bytes, stru
         rc = begin_archive(p, page_bytes, err);
     if (rc == HF_OK)
         rc = hf_format_check(&p->archive, p->target.engine->name, page_bytes, err);
-    if (rc != HF_OK)
-        return rc;
-    /* Starting again is no new claim: whoever claimed the archive meanwhile is the newer one. */
-    if (p->owner.epoch > 0)
-        return hf_owner_check(&p->archive, &p->owner, err);
-    return claim(p, err);
+    return rc == HF_OK ? hold(p, err) : rc;
 }
 
 static enum hf_code open_live(struct partition *p, struct hf_err *err)
@@ -245,17 +249,18 @@ static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_er
     return spool_drop(p->spool, 1, p->head_txid, err);
 }
 
-/* HF_DAMAGE: its time is before `least_ms`, that of its predecessor, as two archivers with
- * different clocks were at work. Nothing may be put whose time falls. */
-static enum hf_code check_time(struct partition *p, struct hf_source *source, int64_t least_ms,
-                               struct hf_err *err)
+/* As partition_open_spooled(). HF_DAMAGE, too: its time is before `least_ms`, that of its
+ * predecessor, as two archivers with different clocks were at work. Nothing may be put whose time
+ * falls. */
+static enum hf_code open_next(struct partition *p, uint64_t txid, int64_t least_ms,
+                              struct spool_source *ret, struct hf_err *err)
 {
     struct hf_seg_info info;
-    const enum hf_code rc = hf_source_read_info(source, p->target.engine->codec, &info, err);
+    const enum hf_code rc = partition_open_spooled(p, txid, ret, &info, err);
 
     if (rc == HF_OK && info.time_ms < least_ms)
         return hf_err_set(err, HF_DAMAGE, "%s is dated before the TXID that it follows",
-                          source->name);
+                          ret->base.name);
     return rc;
 }
 
@@ -264,10 +269,9 @@ static enum hf_code adopt_from_spool(struct partition *p, struct hf_err *err)
 {
     while (spool_last(p->spool) > local_txid(p)) {
         HF_CLEANUP(spool_source_done) struct spool_source source = {0};
-        enum hf_code rc = spool_source_open(p->spool, local_txid(p) + 1, &source, err);
+        const int64_t least_ms = p->live->ops->state(p->live)->time_ms;
+        enum hf_code rc = open_next(p, local_txid(p) + 1, least_ms, &source, err);
 
-        if (rc == HF_OK)
-            rc = check_time(p, &source.base, p->live->ops->state(p->live)->time_ms, err);
         if (rc == HF_OK)
             rc = p->live->ops->adopt(p->live, &source.base, err);
         if (rc != HF_OK)
@@ -301,9 +305,7 @@ static bool spool_holds(struct partition *p, uint64_t first)
         HF_CLEANUP(spool_source_done) struct spool_source source = {0};
         struct hf_err ignored;
 
-        if (spool_source_open(p->spool, txid, &source, &ignored) != HF_OK)
-            return false;
-        if (txid == first && check_time(p, &source.base, p->head_ms, &ignored) != HF_OK)
+        if (open_next(p, txid, txid == first ? p->head_ms : INT64_MIN, &source, &ignored) != HF_OK)
             return false;
         if (p->target.engine->segment_check(&source.base, p->env->pool, &ignored) != HF_OK)
             return false;

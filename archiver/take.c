@@ -21,8 +21,10 @@ static struct partition *of_sink(struct hf_sink *s)
 static enum hf_code snapshot_write(struct hf_sink *s, struct hf_slice data, struct hf_err *err)
 {
     struct partition *p = of_sink(s);
-    const enum hf_code rc = hf_upload_write(p->snapshot, data, err);
+    enum hf_code rc = hf_upload_write(p->snapshot, data, err);
 
+    if (rc == HF_OK)
+        rc = partition_keep_lease(p, err);
     if (rc == HF_OK) {
         (void)pthread_mutex_lock(&p->mutex);
         p->guarded.status.uploaded_bytes += data.len;

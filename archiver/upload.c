@@ -21,9 +21,10 @@
 
 #define SEGMENTS_PER_RUN  16
 #define STOP_RETRY_MS_MAX 2000
-#define OWNER_LOOK_MS     5000                 /* a newer archiver is noticed after this */
-#define PUT_BYTES_MAX     (UINT64_C(64) << 20) /* larger ones go up in pieces, by an upload */
-#define PIECE_BYTES       (UINT64_C(8) << 20)
+#define OWNER_LOOK_MS     5000 /* a newer archiver is noticed after this */
+#define LEASE_EVERY_MS    (HF_OWNER_LEASE_MS / 6)
+#define PUT_BYTES_MAX     (UINT64_C(64) << 20) /* larger ones go up in pieces, by an upload; */
+#define PIECE_BYTES       (UINT64_C(8) << 20) /* where a lease runs meanwhile, all larger than one */
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
@@ -51,12 +52,17 @@ bool partition_has_lease(const struct partition *p)
 
 /* Where only a lease holds, half of it must be left, as a put takes its time; more than all of it
  * is left by a clock that was set back. */
-static bool lease_is_short(const struct partition *p)
+static bool lease_is_good(const struct partition *p)
 {
-    const int64_t left_ms = p->owner.lease_until_ms - hf_now_ms(p->env->clock);
+    const int64_t now_ms = hf_now_ms(p->env->clock);
 
-    return p->owner.lease_until_ms != 0 &&
-           (left_ms < HF_OWNER_LEASE_MS / 2 || left_ms > HF_OWNER_LEASE_MS);
+    return !hf_owner_lease_is_short(&p->owner, now_ms) &&
+           p->owner.lease_until_ms - now_ms <= HF_OWNER_LEASE_MS;
+}
+
+bool partition_holds_archive(const struct partition *p)
+{
+    return p->owner.epoch > 0 && !hf_owner_lease_is_short(&p->owner, hf_now_ms(p->env->clock));
 }
 
 static bool proof_is_fresh(const struct partition *p, uint64_t head)
@@ -66,7 +72,7 @@ static bool proof_is_fresh(const struct partition *p, uint64_t head)
 
     /* By both clocks: one may be set back, the other stands still while the machine sleeps. */
     return p->proof.is && p->proof.head == head && wall_ms >= 0 && wall_ms < OWNER_LOOK_MS &&
-           mono_us < OWNER_LOOK_MS * INT64_C(1000) && !lease_is_short(p);
+           mono_us < OWNER_LOOK_MS * INT64_C(1000) && lease_is_good(p);
 }
 
 /*
@@ -86,13 +92,49 @@ enum hf_code partition_prove_owner(struct partition *p, uint64_t head, struct hf
                                           .mono_us = hf_mono_us(p->env->clock)};
     enum hf_code rc = hf_owner_check(&p->archive, &p->owner, err);
 
-    if (rc == HF_OK && lease_is_short(p))
-        rc = hf_owner_touch(&p->archive, &p->owner, hf_now_ms(p->env->clock), err);
-    if (rc == HF_OK && lease_is_short(p))
+    if (rc == HF_OK && !lease_is_good(p))
+        rc = hf_owner_touch(&p->archive, &p->owner, p->env->clock, err);
+    if (rc == HF_OK && !lease_is_good(p))
         rc = hf_err_set(err, HF_TRANSIENT, "the lease could not be renewed in time");
     p->proof = proof;
     p->proof.is = rc == HF_OK;
     return rc;
+}
+
+/* How long the owner's note is good for yet. A lease is renewed long before it runs short. */
+static int64_t touch_wait_ms(const struct partition *p)
+{
+    const int64_t every_ms = partition_has_lease(p) ? LEASE_EVERY_MS : OWNER_TOUCH_MS;
+    const int64_t since_ms = hf_now_ms(p->env->clock) - p->touched_ms;
+
+    return since_ms >= 0 && since_ms < every_ms ? every_ms - since_ms : 0;
+}
+
+/* Note until when the database was watched: hourly, and at the end, when nothing more will be put.
+ * HF_FENCED; HF_BUSY: the lease has to be claimed anew; or HF_OK. */
+static enum hf_code touch_owner(struct partition *p, bool last, struct hf_err *err)
+{
+    if (!last && touch_wait_ms(p) > 0)
+        return HF_OK;
+    p->touched_ms = hf_now_ms(p->env->clock);
+    (void)pthread_mutex_lock(&p->mutex);
+    p->owner.last_txid = p->guarded.status.archived_txid;
+    (void)pthread_mutex_unlock(&p->mutex);
+    const enum hf_code rc = last ? hf_owner_leave(&p->archive, &p->owner, p->env->clock, err)
+                                 : hf_owner_touch(&p->archive, &p->owner, p->env->clock, err);
+
+    if (rc == HF_FENCED || rc == HF_OK || (rc == HF_BUSY && !last))
+        return rc;
+    if (partition_has_lease(p)) /* soon again */
+        p->touched_ms -= LEASE_EVERY_MS - RETRY_MS_MIN;
+    hf_log(HF_LOG_WARN, "%s: could not note that the archiver is attached: %s", p->target.name,
+           err->text);
+    return HF_OK;
+}
+
+enum hf_code partition_keep_lease(struct partition *p, struct hf_err *err)
+{
+    return partition_has_lease(p) ? touch_owner(p, false, err) : HF_OK;
 }
 
 /* ---- one segment ---------------------------------------------------------------------------- */
@@ -115,14 +157,11 @@ static enum hf_code open_sending(struct partition *p, uint64_t txid, struct send
                                  struct hf_err *err)
 {
     const struct hf_segment segment = {.level = 0, .min_txid = txid, .max_txid = txid};
-    const struct hf_engine *e = p->target.engine;
     struct hf_source *source = &ret->source.base;
-    enum hf_code rc = spool_source_open(p->spool, txid, &ret->source, err);
+    enum hf_code rc = partition_open_spooled(p, txid, &ret->source, &ret->info, err);
 
     if (rc == HF_OK)
-        rc = e->segment_check(source, p->env->pool, err);
-    if (rc == HF_OK)
-        rc = hf_source_read_info(source, e->codec, &ret->info, err);
+        rc = p->target.engine->segment_check(source, p->env->pool, err);
     if (rc == HF_DAMAGE || rc == HF_NOT_FOUND)
         return hf_err_recode(err, HF_CONFLICT, "the spool of %s is damaged", p->state_dir);
     hf_archive_segment_key(&p->archive, &segment, ret->key);
@@ -201,6 +240,8 @@ static enum hf_code write_piece(struct partition *p, struct sending *s, uint64_t
     if (rc == HF_OK)
         rc = hf_upload_write(upload, hf_buf_slice(&piece), err);
     if (rc == HF_OK)
+        rc = partition_keep_lease(p, err);
+    if (rc == HF_OK)
         partition_note_taken(p);
     return rc;
 }
@@ -229,8 +270,9 @@ static enum hf_code put_segment(struct partition *p, struct sending *s, struct h
         .timestamp_ms = s->info.time_ms,
         .size_hint = bytes,
     };
-    enum hf_code rc = bytes <= PUT_BYTES_MAX ? put_whole(p, s, &put, err)
-                                             : put_in_pieces(p, s, &put, err);
+    const uint64_t whole_max = partition_has_lease(p) ? PIECE_BYTES : PUT_BYTES_MAX;
+    enum hf_code rc = bytes <= whole_max ? put_whole(p, s, &put, err)
+                                         : put_in_pieces(p, s, &put, err);
 
     if (rc == HF_CONFLICT || rc == HF_UNCERTAIN)
         rc = judge_conflict(p, s, err);
@@ -274,29 +316,6 @@ static enum hf_code upload_first(struct partition *p, struct hf_err *err)
 
 /* ---- the job -------------------------------------------------------------------------------- */
 
-/* Note until when the database was watched: hourly, and at the end, when nothing more will be put.
- * HF_FENCED, or HF_OK. */
-static enum hf_code touch_owner(struct partition *p, bool last, struct hf_err *err)
-{
-    const int64_t now_ms = hf_now_ms(p->env->clock);
-    const int64_t every_ms = partition_has_lease(p) ? HF_OWNER_LEASE_MS / 3 : OWNER_TOUCH_MS;
-
-    if (!last && now_ms - p->touched_ms < every_ms)
-        return HF_OK;
-    p->touched_ms = now_ms;
-    (void)pthread_mutex_lock(&p->mutex);
-    p->owner.last_txid = p->guarded.status.archived_txid;
-    (void)pthread_mutex_unlock(&p->mutex);
-    const enum hf_code rc = last ? hf_owner_leave(&p->archive, &p->owner, now_ms, err)
-                                 : hf_owner_touch(&p->archive, &p->owner, now_ms, err);
-
-    if (rc == HF_FENCED || rc == HF_OK)
-        return rc;
-    hf_log(HF_LOG_WARN, "%s: could not note that the archiver is attached: %s", p->target.name,
-           err->text);
-    return HF_OK;
-}
-
 static int64_t end_upload(struct partition *p)
 {
     partition_set_phase(p, PHASE_ENDED);
@@ -331,13 +350,18 @@ static int64_t judge_failure(struct partition *p, struct hf_err *err)
 
     if (err->code == HF_FENCED)
         return give_up(p, err);
+    if (err->code == HF_BUSY && !captured) {
+        hf_log(HF_LOG_WARN, "%s: %s", p->target.name, err->text);
+        partition_ask(p, REQUEST_RESTART);
+        return HF_JOB_WHEN_WOKEN;
+    }
     if (err->code == HF_CONFLICT && !captured) {
         hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
         partition_ask(p, REQUEST_RIVAL);
         return HF_JOB_WHEN_WOKEN;
     }
-    if (captured && (p->once || err->code == HF_CONFLICT || err->code == HF_CANCELED ||
-                     partition_stalled_us(p) > STOP_STALL_US))
+    if (captured && (p->once || err->code == HF_BUSY || err->code == HF_CONFLICT ||
+                     err->code == HF_CANCELED || partition_stalled_us(p) > STOP_STALL_US))
         return stop_with_spool(p, err);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = true;
@@ -367,7 +391,7 @@ static int64_t judge_snapshot_failure(struct partition *p, struct hf_err *err)
 }
 
 /* What the spool begins with follows what is archived: it does not behind a first snapshot that was
- * given up (invariant 10). */
+ * given up, or is just being (invariant 10). */
 static bool spool_follows(struct partition *p)
 {
     (void)pthread_mutex_lock(&p->mutex);
@@ -402,19 +426,19 @@ static int64_t run(struct partition *p)
         if (partition_snapshot_give(p, &err) != HF_OK)
             return judge_snapshot_failure(p, &err);
     }
-    if (phase == PHASE_CAPTURED && !spool_follows(p))
-        return end_upload(p);
+    if (!spool_follows(p))
+        return phase == PHASE_CAPTURED ? end_upload(p) : HF_JOB_WHEN_WOKEN;
     for (int i = 0; i < SEGMENTS_PER_RUN && spool_first(p->spool) != 0; i++) {
         if (upload_first(p, &err) != HF_OK)
             return judge_failure(p, &err);
     }
     if (touch_owner(p, phase == PHASE_CAPTURED && spool_first(p->spool) == 0, &err) != HF_OK)
-        return give_up(p, &err);
+        return judge_failure(p, &err);
     if (spool_first(p->spool) != 0)
         return 0;
     if (phase == PHASE_CAPTURED)
         return end_upload(p);
-    return OWNER_TOUCH_MS / 180; /* woken for segments; else for the owner's note */
+    return touch_wait_ms(p); /* woken for segments; else for the owner's note */
 }
 
 int64_t partition_upload(void *ctx)

@@ -17,7 +17,6 @@
 #include "archive/listing.h"
 #include "archive/partition.h"
 #include "base/check.h"
-#include "base/clock.h"
 
 #define TRIES_MAX 8 /* looks and puts of one call */
 
@@ -158,6 +157,11 @@ enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txi
     return rc;
 }
 
+bool hf_owner_lease_is_short(const struct hf_owner *o, int64_t now_ms)
+{
+    return o->lease_until_ms != 0 && o->lease_until_ms - now_ms < HF_OWNER_LEASE_MS / 2;
+}
+
 static bool is_same_claim(const struct hf_owner *a, const struct hf_owner *b)
 {
     return a->epoch == b->epoch && strcmp(a->node, b->node) == 0;
@@ -184,13 +188,15 @@ static enum hf_code put_owner(const struct hf_archive *a, struct hf_owner *o, st
     return rc == HF_NOT_FOUND ? hf_err_recode(err, HF_CONFLICT, "it was removed") : rc;
 }
 
-/* HF_BUSY while another node's lease runs. Where puts are conditional there are no leases. */
+/* HF_BUSY while another node's lease runs, or ours is short. Where puts are conditional there are
+ * no leases. */
 static enum hf_code check_lease(const struct hf_archive *a, const struct hf_owner *now,
                                 const struct hf_owner *me, int64_t now_ms, struct hf_err *err)
 {
     char until[HF_TIME_TEXT_MAX];
 
-    if (has_cond(a) || now->lease_until_ms <= now_ms || strcmp(now->node, me->node) == 0)
+    if (has_cond(a) || now->lease_until_ms <= now_ms ||
+        (strcmp(now->node, me->node) == 0 && !hf_owner_lease_is_short(now, now_ms)))
         return HF_OK;
     hf_time_text(now->lease_until_ms, until);
     return hf_err_set(err, HF_BUSY,
@@ -301,24 +307,41 @@ enum hf_code hf_owner_check(const struct hf_archive *a, struct hf_owner *me, str
     return reread(a, me, err);
 }
 
-static enum hf_code touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
-                          int64_t lease_until_ms, struct hf_err *err)
+/* Without conditional put a blind one would overwrite the other's claim: the object is read, and
+ * then so much of the lease is left that the put is there before another may claim. */
+static enum hf_code prove_lease(const struct hf_archive *a, struct hf_owner *me,
+                                struct hf_clock *clock, struct hf_err *err)
 {
+    char until[HF_TIME_TEXT_MAX];
+    const enum hf_code rc = reread(a, me, err);
+
+    if (rc != HF_OK || !hf_owner_lease_is_short(me, hf_now_ms(clock)))
+        return rc;
+    hf_time_text(me->lease_until_ms, until);
+    return hf_err_set(err, HF_BUSY,
+                      "our lease of the archive, until %s, was not renewed in time: this store has "
+                      "no conditional puts, so it has to be claimed anew",
+                      until);
+}
+
+static enum hf_code touch(const struct hf_archive *a, struct hf_owner *me, struct hf_clock *clock,
+                          int64_t lease_ms, struct hf_err *err)
+{
+    const int64_t now_ms = hf_now_ms(clock);
+    const int64_t lease_until_ms = lease_ms > 0 ? now_ms + lease_ms : 0;
     const uint64_t last_txid = me->last_txid;
     enum hf_code put_rc = HF_OK;
     enum hf_code rc;
 
     hf_assert(me->epoch > 0);
     for (int i = 0; i < TRIES_MAX; i++) {
+        rc = has_cond(a) ? HF_OK : prove_lease(a, me, clock, err);
+        if (rc != HF_OK)
+            return rc;
         struct hf_owner next = *me;
 
-        /* Without conditional put a blind one would overwrite the other's claim. */
-        if (!has_cond(a)) {
-            rc = reread(a, me, err);
-            if (rc != HF_OK)
-                return rc;
+        if (!has_cond(a))
             next.lease_until_ms = lease_until_ms;
-        }
         next.attached_until_ms = now_ms;
         next.last_txid = last_txid;
         put_rc = put_owner(a, &next, err);
@@ -339,14 +362,14 @@ static enum hf_code touch(const struct hf_archive *a, struct hf_owner *me, int64
                       HF_NAME_OWNER, TRIES_MAX);
 }
 
-enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, struct hf_clock *clock,
                             struct hf_err *err)
 {
-    return touch(a, me, now_ms, now_ms + HF_OWNER_LEASE_MS, err);
+    return touch(a, me, clock, HF_OWNER_LEASE_MS, err);
 }
 
-enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, struct hf_clock *clock,
                             struct hf_err *err)
 {
-    return touch(a, me, now_ms, 0, err);
+    return touch(a, me, clock, 0, err);
 }

@@ -10,14 +10,16 @@
  * round trip of each other can both succeed; the one that wrote first learns of it at its next
  * check or touch. The caller says so to the user, touches the object within half of
  * HF_OWNER_LEASE_MS, and puts nothing while less than that is left of its lease, so that what it
- * puts is there before another may claim. Functions may be called from any thread; a struct
- * hf_owner belongs to one.
+ * puts is there before another may claim. Nor is the lease renewed then: a slow put could undo the
+ * claim of whoever came meanwhile. Functions may be called from any thread; a struct hf_owner
+ * belongs to one.
  */
 #ifndef HF_ARCHIVE_OWNER_H
 #define HF_ARCHIVE_OWNER_H
 
 #include "archive/archive.h"
 #include "archive/json.h"
+#include "base/clock.h"
 #include "base/rand.h"
 
 #define HF_NODE_MAX       33   /* bytes with NUL: 32 hex digits */
@@ -39,6 +41,9 @@ struct hf_owner {
     int64_t lease_until_ms; /* 0 where the store has conditional puts, or the owner has left */
     struct hf_etag etag;    /* of the object as last read or written */
 };
+
+/* Less than half of the lease is left. Where there is none: false. */
+bool hf_owner_lease_is_short(const struct hf_owner *o, int64_t now_ms);
 
 /* Who claims: node (hex of 128 random bits), host and pid; the rest is zero. */
 void hf_owner_init(struct hf_owner *o, struct hf_rand *rand, const char *host, uint64_t pid);
@@ -68,25 +73,26 @@ enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txi
 /*
  * The archive is `me`'s: me->epoch is one above every epoch before, since_ms and attached_until_ms
  * are `now_ms`, and earlier owners are fenced.
- * HF_BUSY      without conditional put: another node's lease runs; the message has host, pid and
- *              time. With them: others claimed each time between our look and our put.
- * HF_UNCERTAIN  the claim may have happened; claim again, which raises the epoch once more.
- * HF_DAMAGE    the owner object there is not readable; nothing was written.
+ * HF_BUSY      without conditional put: a lease runs, another node's, or ours and it is short; the
+ *              message has host, pid and time. With them: others claimed each time between our look
+ * and our put. HF_UNCERTAIN  the claim may have happened; claim again, which raises the epoch once
+ * more. HF_DAMAGE    the owner object there is not readable; nothing was written.
  */
 enum hf_code hf_owner_claim(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
                             struct hf_err *err) HF_MUST_CHECK;
 
 /*
- * The object says that `me` was attached until `now_ms`, and has me->last_txid.
+ * The object says that `me` was attached until now, by `clock`, and has me->last_txid.
  * HF_FENCED     another claimed the archive, or the object was removed; nothing may be written.
+ * HF_BUSY       without conditional put: the lease is short; nothing was put. Claim anew.
  * HF_UNCERTAIN  may be noted or not; still ours when last seen.
  */
-enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+enum hf_code hf_owner_touch(const struct hf_archive *a, struct hf_owner *me, struct hf_clock *clock,
                             struct hf_err *err) HF_MUST_CHECK;
 
 /* As hf_owner_touch(), by an owner that puts nothing more: its lease, where it has one, is over, so
  * that the next owner need not wait. */
-enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
+enum hf_code hf_owner_leave(const struct hf_archive *a, struct hf_owner *me, struct hf_clock *clock,
                             struct hf_err *err) HF_MUST_CHECK;
 
 /*

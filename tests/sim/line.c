@@ -217,13 +217,6 @@ static enum hf_code put_now(struct sim *s, const char *key, struct hf_slice body
     return hf_store_put(&s->store->base, key, body, put, ret_etag, err);
 }
 
-/* Where there is only a lease, the owner object is put over whatever is there: without delay, or it
- * would undo another's claim (open: see README.md). */
-static bool is_blind(const struct sim *s, const char *key)
-{
-    return s->leases && strcmp(hf_path_base(key), hf_path_base(HF_NAME_OWNER)) == 0;
-}
-
 /* It died in the middle of the put, which may be on its way. (Where nothing but a lease holds, no
  * put outlives its call for long: what came later would overwrite.) */
 static enum hf_code put_of_dead(struct process *p, enum life life, const char *key,
@@ -249,7 +242,7 @@ static enum hf_code stalled_put(struct process *p, const char *key, struct hf_sl
     struct sim *s = p->sim;
     enum hf_code rc = HF_OK;
 
-    if (sim_chance(s, 500) || is_blind(s, key)) {
+    if (sim_chance(s, 500)) {
         rc = put_now(s, key, body, put, ret_etag, err);
         stall(p);
         return p->dead ? process_is_dead(err) : rc;
@@ -301,11 +294,8 @@ static enum hf_code put(struct line *l, const char *key, struct hf_slice body,
 
     if (life != LIFE_GOES_ON)
         return put_of_dead(p, life, key, body, put, err);
-    const int64_t now_us = s->now_us;
     enum hf_code rc = reach(l, err);
 
-    if (rc == HF_OK && s->now_us != now_us && is_blind(s, key))
-        rc = hf_err_set(err, HF_TRANSIENT, "no answer");
     if (rc == HF_OK)
         rc = has_fault(s, 3) ? faulty_put(p, key, body, put, ret_etag, err)
                              : put_now(s, key, body, put, ret_etag, err);

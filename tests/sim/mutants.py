@@ -68,7 +68,7 @@ MUTANTS = {
         "            return false;",
         "",
         "archiver/upload.c",
-        "rc = e->segment_check(source, p->env->pool, err);",
+        "rc = p->target.engine->segment_check(source, p->env->pool, err);",
         "rc = HF_OK;"),
     "spool-kept-with-the-state": (
         "archiver/start.c",
@@ -114,12 +114,16 @@ MUTANTS = {
         "last && false ? hf_owner_leave("),
     "lease-runs-out": (
         "archiver/upload.c",
-        "return p->owner.lease_until_ms != 0 &&",
-        "return false && p->owner.lease_until_ms != 0 &&"),
+        "return !hf_owner_lease_is_short(&p->owner, now_ms) &&",
+        "return (!hf_owner_lease_is_short(&p->owner, now_ms) || true) &&"),
+    "lease-renewed-late": (
+        "src/archive/owner.c",
+        "if (rc != HF_OK || !hf_owner_lease_is_short(me, hf_now_ms(clock)))",
+        "if (rc != HF_OK || !hf_owner_lease_is_short(me, hf_now_ms(clock)) || true)"),
     "format-without-lease": (
         "archiver/start.c",
-        "if (partition_has_lease(p))\n        rc = p->owner.epoch == 0",
-        "if (partition_has_lease(p) && false)\n        rc = p->owner.epoch == 0"),
+        "if (partition_has_lease(p))\n        rc = hold(p, err);",
+        "if (partition_has_lease(p) && false)\n        rc = hold(p, err);"),
     "epoch-begins-anew": (
         "archiver/start.c",
         "if (rc == HF_OK && info.epoch > *ret &&",

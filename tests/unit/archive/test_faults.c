@@ -94,13 +94,15 @@ static enum hf_code ask_open(struct hf_archive *a, struct hf_err *err)
 static enum hf_code ask_owner(struct hf_archive *a, struct hf_err *err)
 {
     struct hf_rand rand = hf_rand_seeded(1);
+    struct test_clock clock;
     struct hf_owner o;
     enum hf_code rc;
 
+    test_clock_init(&clock, (FAKE_START_MS + 1) * 1000);
     hf_owner_init(&o, &rand, "host", 1);
     rc = hf_owner_claim(a, &o, FAKE_START_MS, err);
     if (rc == HF_OK)
-        rc = hf_owner_touch(a, &o, FAKE_START_MS + 1, err);
+        rc = hf_owner_touch(a, &o, &clock.base, err);
     if (rc == HF_OK)
         rc = hf_owner_check(a, &o, err);
     return rc;

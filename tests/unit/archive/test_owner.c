@@ -17,6 +17,22 @@ static void no_cond(struct fake *f)
     f->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
 }
 
+static enum hf_code touch(struct fake *f, struct hf_owner *o, int64_t now_ms, struct hf_err *err)
+{
+    struct test_clock clock;
+
+    test_clock_init(&clock, now_ms * 1000);
+    return hf_owner_touch(&f->archive, o, &clock.base, err);
+}
+
+static enum hf_code leave(struct fake *f, struct hf_owner *o, int64_t now_ms, struct hf_err *err)
+{
+    struct test_clock clock;
+
+    test_clock_init(&clock, now_ms * 1000);
+    return hf_owner_leave(&f->archive, o, &clock.base, err);
+}
+
 static void bytes_are_the_documented_ones(void **state)
 {
     static const char golden[] =
@@ -108,8 +124,8 @@ static void each_claim_raises_the_epoch_and_fences_the_last(void **state)
     hf_must(hf_owner_claim(&f.archive, &a, NOW, &f.err), &f.err);
     assert_int_equal(a.epoch, 1);
     hf_must(hf_owner_check(&f.archive, &a, &f.err), &f.err);
-    hf_must(hf_owner_touch(&f.archive, &a, NOW + 5, &f.err), &f.err);
-    hf_must(hf_owner_touch(&f.archive, &a, NOW + 6, &f.err), &f.err);
+    hf_must(touch(&f, &a, NOW + 5, &f.err), &f.err);
+    hf_must(touch(&f, &a, NOW + 6, &f.err), &f.err);
     hf_must(hf_owner_read(&f.archive, &there, &f.err), &f.err);
     assert_int_equal(there.attached_until_ms, NOW + 6);
     assert_int_equal(there.since_ms, NOW);
@@ -121,7 +137,7 @@ static void each_claim_raises_the_epoch_and_fences_the_last(void **state)
     assert_says(&f.err, "two");
     assert_says(&f.err, "22");
     assert_says(&f.err, "2026-01-01T00:00:00.007Z");
-    assert_int_equal(hf_owner_touch(&f.archive, &a, NOW + 8, &f.err), HF_FENCED);
+    assert_int_equal(touch(&f, &a, NOW + 8, &f.err), HF_FENCED);
     hf_must(hf_owner_read(&f.archive, &there, &f.err), &f.err);
     assert_string_equal(there.node, b.node);
     hf_must(hf_owner_check(&f.archive, &b, &f.err), &f.err);
@@ -151,7 +167,7 @@ static void an_object_that_is_gone_or_older_stops_the_owner(void **state)
     fake_put(&f, "t/a.db/holdfast/owner", hf_buf_slice(&old));
     assert_int_equal(hf_owner_check(&f.archive, &a, &f.err), HF_DAMAGE);
     assert_says(&f.err, "from epoch 2 to 1");
-    assert_int_equal(hf_owner_touch(&f.archive, &a, NOW + 1, &f.err), HF_DAMAGE);
+    assert_int_equal(touch(&f, &a, NOW + 1, &f.err), HF_DAMAGE);
 
     fake_put(&f, "t/a.db/holdfast/owner", hf_slice_str("{}"));
     assert_int_equal(hf_owner_check(&f.archive, &a, &f.err), HF_DAMAGE);
@@ -159,7 +175,7 @@ static void an_object_that_is_gone_or_older_stops_the_owner(void **state)
 
     hf_must(hf_store_delete(&f.store->base, "t/a.db/holdfast/owner", &f.err), &f.err);
     assert_int_equal(hf_owner_check(&f.archive, &a, &f.err), HF_FENCED);
-    assert_int_equal(hf_owner_touch(&f.archive, &a, NOW + 1, &f.err), HF_FENCED);
+    assert_int_equal(touch(&f, &a, NOW + 1, &f.err), HF_FENCED);
     /* A claim after that never goes back to an epoch that was used. */
     hf_must(hf_owner_claim(&f.archive, &a, NOW, &f.err), &f.err);
     assert_int_equal(a.epoch, 3);
@@ -180,7 +196,7 @@ static void without_conditional_puts_a_running_lease_is_respected(void **state)
     hf_owner_init(&b, &rand, "two", 22);
     hf_must(hf_owner_claim(&f.archive, &a, NOW, &f.err), &f.err);
     assert_int_equal(a.lease_until_ms, NOW + HF_OWNER_LEASE_MS);
-    hf_must(hf_owner_touch(&f.archive, &a, NOW + 30000, &f.err), &f.err);
+    hf_must(touch(&f, &a, NOW + 30000, &f.err), &f.err);
 
     assert_int_equal(hf_owner_claim(&f.archive, &b, NOW + HF_OWNER_LEASE_MS, &f.err), HF_BUSY);
     assert_says(&f.err, "one");
@@ -195,14 +211,43 @@ static void without_conditional_puts_a_running_lease_is_respected(void **state)
 
     /* When the lease is over, another may claim, and the holder is fenced. */
     hf_must(hf_owner_claim(&f.archive, &b, NOW + 30001 + HF_OWNER_LEASE_MS, &f.err), &f.err);
-    assert_int_equal(hf_owner_touch(&f.archive, &again, NOW + 999999, &f.err), HF_FENCED);
+    assert_int_equal(touch(&f, &again, NOW + 999999, &f.err), HF_FENCED);
     hf_must(hf_owner_check(&f.archive, &b, &f.err), &f.err);
 
     /* An owner that leaves is not waited for. */
-    hf_must(hf_owner_leave(&f.archive, &b, NOW + 1000000, &f.err), &f.err);
-    assert_int_equal(b.attached_until_ms, NOW + 1000000);
+    hf_must(leave(&f, &b, NOW + 100000, &f.err), &f.err);
+    assert_int_equal(b.attached_until_ms, NOW + 100000);
     assert_int_equal(b.lease_until_ms, 0);
-    hf_must(hf_owner_claim(&f.archive, &again, NOW + 1000001, &f.err), &f.err);
+    hf_must(hf_owner_claim(&f.archive, &again, NOW + 100001, &f.err), &f.err);
+    fake_done(&f);
+}
+
+/* A put takes its time, and nothing may come to lie over the claim of whoever is next. */
+static void a_short_lease_is_neither_renewed_nor_given_back(void **state)
+{
+    struct hf_rand rand = hf_rand_seeded(5);
+    struct hf_owner a;
+    struct hf_owner there;
+    struct fake f;
+    const int64_t half = NOW + HF_OWNER_LEASE_MS / 2;
+
+    (void)state;
+    fake_init(&f);
+    no_cond(&f);
+    hf_owner_init(&a, &rand, "one", 11);
+    hf_must(hf_owner_claim(&f.archive, &a, NOW, &f.err), &f.err);
+    assert_false(hf_owner_lease_is_short(&a, half));
+    assert_true(hf_owner_lease_is_short(&a, half + 1));
+    assert_int_equal(touch(&f, &a, half + 1, &f.err), HF_BUSY);
+    assert_says(&f.err, "2026-01-01T00:01:00.000Z");
+    assert_int_equal(leave(&f, &a, half + 1, &f.err), HF_BUSY);
+    hf_must(hf_owner_read(&f.archive, &there, &f.err), &f.err);
+    assert_int_equal(there.attached_until_ms, NOW);
+    assert_int_equal(there.lease_until_ms, NOW + HF_OWNER_LEASE_MS);
+    /* Nor is it claimed by its own node before it has run out. */
+    assert_int_equal(hf_owner_claim(&f.archive, &a, half + 1, &f.err), HF_BUSY);
+    hf_must(hf_owner_claim(&f.archive, &a, NOW + HF_OWNER_LEASE_MS, &f.err), &f.err);
+    assert_int_equal(a.epoch, 2);
     fake_done(&f);
 }
 
@@ -226,7 +271,7 @@ static void the_same_epoch_of_another_node_fences_too(void **state)
     hf_owner_print(&b, &body);
     fake_put(&f, "t/a.db/holdfast/owner", hf_buf_slice(&body));
     assert_int_equal(hf_owner_check(&f.archive, &a, &f.err), HF_FENCED);
-    assert_int_equal(hf_owner_touch(&f.archive, &a, NOW + 1, &f.err), HF_FENCED);
+    assert_int_equal(touch(&f, &a, NOW + 1, &f.err), HF_FENCED);
     fake_done(&f);
 }
 
@@ -252,15 +297,15 @@ static void a_lost_answer_is_settled_by_reading_back(void **state)
         assert_int_equal(fault->guarded.failed, 1);
         assert_int_equal(a.epoch, 1);
         store_fault_arm(fault, lost);
-        hf_must(hf_owner_touch(&f.archive, &a, NOW + 1, &f.err), &f.err);
+        hf_must(touch(&f, &a, NOW + 1, &f.err), &f.err);
         assert_int_equal(fault->guarded.failed, 1);
         assert_int_equal(a.attached_until_ms, NOW + 1);
-        hf_must(hf_owner_touch(&f.archive, &a, NOW + 2, &f.err), &f.err); /* the etag is right */
+        hf_must(touch(&f, &a, NOW + 2, &f.err), &f.err); /* the etag is right */
 
         /* Uncertain, and it did not happen: repeated until it does. */
         store_fault_arm(fault, (struct store_fault_plan){
                                    .kinds = STORE_PUT, .fail_at = 1, .code = HF_UNCERTAIN});
-        hf_must(hf_owner_touch(&f.archive, &a, NOW + 3, &f.err), &f.err);
+        hf_must(touch(&f, &a, NOW + 3, &f.err), &f.err);
         assert_int_equal(a.attached_until_ms, NOW + 3);
 
         /* Uncertain, and the reading back fails too: not claimed for all we know. */
@@ -280,7 +325,7 @@ static void a_lost_answer_is_settled_by_reading_back(void **state)
                                                          .fail_at = 1,
                                                          .from_then_on = true,
                                                          .code = HF_UNCERTAIN});
-        assert_int_equal(hf_owner_touch(&f.archive, &a, NOW + 6, &f.err), HF_UNCERTAIN);
+        assert_int_equal(touch(&f, &a, NOW + 6, &f.err), HF_UNCERTAIN);
         assert_int_equal(hf_owner_claim(&f.archive, &a, NOW + 6, &f.err), HF_BUSY);
         assert_true(fault->guarded.failed < 40);
         hf_store_free(&fault->base);
@@ -328,11 +373,12 @@ static void one_node_at_a_time_is_the_owner(void **state)
                 owner = i;
                 continue;
             }
-            const enum hf_code rc = hf_rand_below(&rand, 2) == 0
-                                        ? hf_owner_check(&f.archive, &nodes[i], &err)
-                                        : hf_owner_touch(&f.archive, &nodes[i], now, &err);
+            const bool touches = hf_rand_below(&rand, 2) == 0;
+            const enum hf_code rc = touches ? touch(&f, &nodes[i], now, &err)
+                                            : hf_owner_check(&f.archive, &nodes[i], &err);
+            const enum hf_code owners = touches && seed % 3 == 0 ? HF_BUSY : HF_OK;
 
-            assert_int_equal(rc, i == owner ? HF_OK : HF_FENCED);
+            assert_int_equal(rc, i == owner ? owners : HF_FENCED);
         }
         hf_store_free(&fault->base);
         fake_done(&f);
@@ -365,7 +411,7 @@ static void what_came_after_the_listing_is_not_missing(void **state)
         hf_owner_init(&o, &rand, "db", 1);
         hf_must(hf_owner_claim(&f.archive, &o, NOW, &f.err), &f.err);
         o.last_txid = cases[i].owners_txid;
-        hf_must(hf_owner_touch(&f.archive, &o, NOW, &f.err), &f.err);
+        hf_must(touch(&f, &o, NOW, &f.err), &f.err);
         hf_must(hf_owner_missing_tail(&f.archive, cases[i].last_txid, &missing_to, &f.err), &f.err);
         assert_int_equal(missing_to, cases[i].missing_to);
         fake_done(&f);
@@ -379,6 +425,7 @@ int main(void)
         cmocka_unit_test(each_claim_raises_the_epoch_and_fences_the_last),
         cmocka_unit_test(an_object_that_is_gone_or_older_stops_the_owner),
         cmocka_unit_test(without_conditional_puts_a_running_lease_is_respected),
+        cmocka_unit_test(a_short_lease_is_neither_renewed_nor_given_back),
         cmocka_unit_test(the_same_epoch_of_another_node_fences_too),
         cmocka_unit_test(a_lost_answer_is_settled_by_reading_back),
         cmocka_unit_test(one_node_at_a_time_is_the_owner),

@@ -85,7 +85,7 @@ static void an_owner_that_was_seen_lately_is_not_ended(void **state)
     for (int hours = 0; hours < 5; hours++) { /* as one that is at work */
         test_clock_move(&f.clock, OWNER_TOUCH_MS * INT64_C(1000));
         assert_int_equal(check(&f, f.dir), HF_USAGE);
-        hf_must(hf_owner_touch(&f.archive, &f.owner, hf_now_ms(&f.clock.base), &f.err), &f.err);
+        hf_must(hf_owner_touch(&f.archive, &f.owner, &f.clock.base, &f.err), &f.err);
     }
     test_clock_move(&f.clock, 2 * OWNER_TOUCH_MS * INT64_C(1000));
     hf_must(check(&f, f.dir), &f.err);
@@ -191,7 +191,7 @@ static void another_database_of_this_machine_that_is_still_there_is_not_archived
     assert_int_equal(check_database(&f, "host", b), HF_USAGE);
     assert_non_null(strstr(f.err.text, a));
     assert_non_null(strstr(f.err.text, b));
-    hf_must(hf_owner_touch(&f.archive, &f.owner, hf_now_ms(&f.clock.base), &f.err), &f.err);
+    hf_must(hf_owner_touch(&f.archive, &f.owner, &f.clock.base, &f.err), &f.err);
     assert_int_equal(check_database(&f, "host", b), HF_USAGE);
 
     hf_must(check_database(&f, "host", a), &f.err);

@@ -8,6 +8,8 @@
  * Method: the three jobs are called by hand, one after the other, on a clock of the test, over the
  * engine and the store in memory, whose requests can be made to fail; the state's folder is real.
  */
+#include <inttypes.h>
+
 #include "archive/catchups.h"
 #include "archiver/partition.h"
 #include "lib/engine_mem.h"
@@ -407,6 +409,7 @@ static int64_t time_of(struct rig *r, uint64_t txid)
     o = store_mem_find(r->mem, key);
     assert_non_null(o);
     hf_must(engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err), &err);
+    assert_int_equal(info.max_txid, txid);
     return info.time_ms;
 }
 
@@ -468,6 +471,42 @@ static void behind_a_head_with_a_damaged_time_nothing_is_put(void **state)
     assert_int_equal(gap.from_ms, head_ms);
     assert_int_equal(gap.to_ms, captured_ms);
     assert_int_equal(time_of(r, head + 1), captured_ms);
+}
+
+/* A repair of the file system, or a person, gave two files each other's names. */
+static void swap_spooled(struct rig *r, uint64_t a, uint64_t b)
+{
+    HF_AUTO_FREE char *dir = hf_strfmt("%s/spool", r->p->state_dir);
+    HF_AUTO_FREE char *one = hf_strfmt("%s/%016" PRIx64 ".ltx", dir, a);
+    HF_AUTO_FREE char *other = hf_strfmt("%s/%016" PRIx64 ".ltx", dir, b);
+    HF_AUTO_FREE char *between = hf_strfmt("%s/between", r->dir);
+    struct hf_err err;
+
+    hf_must(hf_fs_rename(hf_fs_system(), one, between, &err), &err);
+    hf_must(hf_fs_rename(hf_fs_system(), other, one, &err), &err);
+    hf_must(hf_fs_rename(hf_fs_system(), between, other, &err), &err);
+}
+
+static void spool_files_that_were_mixed_up_are_caught_up_with(void **state)
+{
+    struct rig *r = *state;
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+
+    break_store(r);
+    for (uint64_t page = 3; page <= 4; page++) {
+        write_page(r, page);
+        for_seconds(r, 3);
+    }
+    assert_int_equal(spool_first(r->p->spool), head + 1);
+    assert_int_equal(spool_last(r->p->spool), head + 2);
+    swap_spooled(r, head + 1, head + 2);
+    store_fault_disarm(r->store);
+    until_archived(r);
+    for (uint64_t txid = 2; txid <= archived(r); txid++) /* each is under its name */
+        assert_true(time_of(r, txid) >= time_of(r, txid - 1));
+    must_end(r, 60, HF_OK);
 }
 
 /* ---- beside another archiver ------------------------------------------------------------------
@@ -592,6 +631,44 @@ static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
         end_partition(r);
         start_partition(r, false);
     }
+}
+
+static struct rig *detaching_rig;
+static void (*true_detach)(struct hf_live *);
+
+static void detach_while_the_upload_job_runs(struct hf_live *l)
+{
+    (void)partition_upload(detaching_rig->p);
+    true_detach(l);
+}
+
+/* What was asked for stands until the phase has changed: between the two the upload job could begin
+ * to give what is being closed, or put TXID 2 behind no TXID 1. */
+static void while_a_request_is_answered_the_upload_job_begins_nothing(void **state)
+{
+    struct rig *r = *state;
+
+    while (partition_phase(r->p) != PHASE_FOLLOW)
+        (void)partition_attach(r->p);
+    write_page(r, 3);
+    test_clock_move(&r->clock, 2 * INT64_C(1000000));
+    (void)partition_capture(r->p);
+    assert_int_equal(spool_first(r->p->spool), 2);
+    store_fault_arm(r->store, (struct store_fault_plan){
+                                  .kinds = STORE_UPLOAD_FINISH, .fail_at = 1, .code = HF_CONFLICT});
+    (void)partition_upload(r->p);
+    assert_true(partition_is_asked(r->p));
+    store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_WRITES | STORE_UPLOAD_NEW});
+    detaching_rig = r;
+    replace_round(r, NULL);
+    true_detach = r->live_ops.detach;
+    r->live_ops.detach = detach_while_the_upload_job_runs;
+    (void)partition_capture(r->p);
+    r->live_ops.detach = true_detach;
+    assert_int_equal(partition_phase(r->p), PHASE_RESTART);
+    assert_int_equal(r->store->guarded.calls, 0);
+    store_fault_disarm(r->store);
+    until_archived(r);
 }
 
 static void a_restart_waits_for_an_upload_without_holding_a_thread(void **state)
@@ -1215,10 +1292,95 @@ static void nothing_is_put_with_less_than_half_of_a_lease_left(void **state)
                                                         .fail_at = 1,
                                                         .from_then_on = true,
                                                         .code = HF_TRANSIENT});
-    assert_int_equal(partition_prove_owner(r->p, 7, &err), HF_TRANSIENT);
-    store_fault_arm(r->store, (struct store_fault_plan){0});
-    hf_must(partition_prove_owner(r->p, 7, &err), &err);
-    assert_int_equal(r->p->owner.lease_until_ms, hf_now_ms(&r->clock.base) + HF_OWNER_LEASE_MS);
+    assert_int_equal(partition_prove_owner(r->p, 7, &err), HF_BUSY);
+    assert_int_equal(r->store->guarded.calls, 0); /* nor is it renewed any more */
+    store_fault_disarm(r->store);
+}
+
+/* Its commits wait in the spool meanwhile. Nobody else came, so it is its own again, under a newer
+ * epoch: a renewal that is late could undo another's claim. */
+static void a_lease_that_ran_short_is_claimed_anew(void **state)
+{
+    struct rig *r = *state;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    until_archived(r);
+    const uint64_t head = archived(r);
+
+    write_page(r, 3);
+    test_clock_move(&r->clock, 2 * INT64_C(1000000));
+    (void)partition_capture(r->p);
+    test_clock_move(&r->clock, HF_OWNER_LEASE_MS * 1000 / 2);
+    (void)partition_upload(r->p);
+    assert_int_equal(archived(r), head);
+    assert_true(partition_is_asked(r->p));
+    until_archived(r);
+    assert_true(archived(r) > head);
+    assert_int_equal(r->p->owner.epoch, 2);
+    assert_int_equal(r->p->guarded.status.breaks_count, 0);
+    must_end(r, 60, HF_OK);
+}
+
+/* As before, but another archiver has claimed it, and is left alone. */
+static void a_lease_that_ran_out_is_the_next_owners(void **state)
+{
+    struct rig *r = *state;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    until_archived(r);
+    test_clock_move(&r->clock, (HF_OWNER_LEASE_MS + 1) * 1000);
+    struct hf_owner other;
+    struct hf_err err;
+
+    hf_owner_init(&other, &r->rand, "other", 1);
+    hf_must(hf_owner_claim(&r->p->archive, &other, hf_now_ms(&r->clock.base), &err), &err);
+    write_page(r, 3);
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_FENCED);
+}
+
+static struct {
+    struct rig *rig;
+    const struct hf_store_ops *store;
+    const struct hf_upload_ops *upload;
+    struct hf_upload_ops slow;
+} slow_uploads;
+
+static enum hf_code write_slowly(struct hf_upload *u, struct hf_slice data, struct hf_err *err)
+{
+    test_clock_move(&slow_uploads.rig->clock, 10 * INT64_C(1000000));
+    return slow_uploads.upload->write(u, data, err);
+}
+
+static enum hf_code upload_slowly(struct hf_store *s, const char *key, const struct hf_put *put,
+                                  struct hf_upload **ret, struct hf_err *err)
+{
+    const enum hf_code rc = slow_uploads.store->upload_new(s, key, put, ret, err);
+
+    if (rc != HF_OK)
+        return rc;
+    slow_uploads.upload = (*ret)->ops;
+    slow_uploads.slow = *slow_uploads.upload;
+    slow_uploads.slow.write = write_slowly;
+    (*ret)->ops = &slow_uploads.slow;
+    return HF_OK;
+}
+
+static void the_lease_is_renewed_while_a_large_segment_goes_up(void **state)
+{
+    struct rig *r = *state;
+    struct hf_store_ops ops = *r->store->base.ops;
+
+    r->store->base.caps &= ~(unsigned)HF_STORE_COND_PUT;
+    large_segment(r);
+    slow_uploads.rig = r;
+    slow_uploads.store = r->store->base.ops;
+    ops.upload_new = upload_slowly;
+    r->store->base.ops = &ops;
+    until_archived(r);
+    r->store->base.ops = slow_uploads.store;
+    assert_int_equal(r->p->owner.epoch, 1);
+    must_end(r, 60, HF_OK);
 }
 
 int main(void)
@@ -1233,6 +1395,8 @@ int main(void)
         T(rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_let_go),
         T(a_spool_file_that_vanished_is_caught_up_with),
         T(behind_a_head_with_a_damaged_time_nothing_is_put),
+        T(spool_files_that_were_mixed_up_are_caught_up_with),
+        T(while_a_request_is_answered_the_upload_job_begins_nothing),
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
         T(a_start_beside_an_archiver_tells_what_it_adopts),
@@ -1269,9 +1433,13 @@ int main(void)
         T(a_round_that_fails_once_does_not_cancel_the_first_snapshot),
         T(an_answer_of_the_owner_is_as_old_as_its_question),
         T(nothing_is_put_with_less_than_half_of_a_lease_left),
+        T(a_lease_that_ran_short_is_claimed_anew),
+        T(a_lease_that_ran_out_is_the_next_owners),
         T(whoever_asks_for_a_boundary_lets_go_for_a_checkpoint_that_waits),
 #undef T
         cmocka_unit_test_setup_teardown(a_large_segment_goes_up_in_pieces, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(the_lease_is_renewed_while_a_large_segment_goes_up,
+                                        setup_large, teardown),
         cmocka_unit_test_setup_teardown(a_large_segment_whose_answer_was_lost_is_known_again,
                                         setup_large, teardown),
     };
