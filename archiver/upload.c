@@ -24,7 +24,7 @@
 #define OWNER_LOOK_MS     5000 /* a newer archiver is noticed after this */
 #define LEASE_EVERY_MS    (HF_OWNER_LEASE_MS / 6)
 #define PUT_BYTES_MAX     (UINT64_C(64) << 20) /* larger ones go up in pieces, by an upload; */
-#define PIECE_BYTES       (UINT64_C(8) << 20) /* where a lease runs meanwhile, all larger than one */
+#define PIECE_BYTES       (UINT64_C(8) << 20)  /* under a lease, all larger than one */
 
 static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_t bytes)
 {
