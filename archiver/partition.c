@@ -170,12 +170,7 @@ enum hf_code partition_open_spooled(struct partition *p, uint64_t txid, struct s
 
     if (rc == HF_OK)
         rc = hf_source_read_info(source, p->target.engine->codec, ret_info, err);
-    if (rc == HF_OK && (ret_info->min_txid != txid || ret_info->max_txid != txid))
-        return hf_err_set(err, HF_DAMAGE,
-                          "%s does not hold what its name says: its header is of TXID %" PRIu64
-                          " to %" PRIu64,
-                          source->name, ret_info->min_txid, ret_info->max_txid);
-    return rc;
+    return rc != HF_OK ? rc : hf_seg_info_check_name(ret_info, txid, txid, source->name, err);
 }
 
 /* ---- stopping and ending -------------------------------------------------------------------- */

@@ -86,9 +86,8 @@ static enum hf_code newest_epoch(struct partition *p, uint64_t *ret, struct hf_e
     return rc;
 }
 
-static enum hf_code claim(struct partition *p, struct hf_err *err)
+static enum hf_code claim_as_new_node(struct partition *p, struct hf_err *err)
 {
-    const struct hf_owner mine = p->owner;
     char host[HF_HOST_MAX] = "";
     struct hf_owner before;
     struct hf_owner me;
@@ -105,15 +104,28 @@ static enum hf_code claim(struct partition *p, struct hf_err *err)
         rc = newest_epoch(p, &epoch, err);
     if (rc == HF_OK)
         rc = partition_note_claiming(p, err);
+    if (rc != HF_OK)
+        return rc;
     me = p->owner;
     me.epoch = spooled_epoch(p);
     me.epoch = epoch > me.epoch ? epoch : me.epoch;
-    if (rc == HF_OK)
-        rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
-    if (rc == HF_OK)
-        partition_note_claimed(p);
-    if (rc != HF_UNCERTAIN) /* else who owns it may be this claim: nobody is fenced by that */
-        p->owner = rc == HF_OK ? me : mine;
+    rc = hf_owner_claim(&p->archive, &me, hf_now_ms(p->env->clock), err);
+    if (rc != HF_OK)
+        return rc;
+    p->owner = me;
+    partition_note_claimed(p);
+    return HF_OK;
+}
+
+/* After a failure the owner is who it was. But an uncertain claim may be what lies there, by which
+ * nobody is to be fenced: then it has not claimed anything. */
+static enum hf_code claim(struct partition *p, struct hf_err *err)
+{
+    const struct hf_owner mine = p->owner;
+    const enum hf_code rc = claim_as_new_node(p, err);
+
+    if (rc != HF_OK && rc != HF_UNCERTAIN)
+        p->owner = mine;
     return rc;
 }
 

@@ -241,18 +241,28 @@ static void tell_way_out(uint64_t txid, struct hf_err *err)
                          why.text, txid);
 }
 
-/* By time: a header that is damaged would make another TXID look like the wanted one. */
-static enum hf_code check_bounds(const struct hf_rebuild_options *o, const struct hf_plan *plan,
-                                 struct hf_rebuild_report *report, struct hf_err *err)
+/* Each by its own bytes, whatever leads to it. */
+static enum hf_code check_alone(const struct hf_rebuild_options *o,
+                                const struct hf_segment_ref *refs, size_t count,
+                                struct hf_rebuild_report *report, struct hf_err *err)
 {
     HF_CLEANUP(hf_meter_done) struct hf_meter meter;
     struct hf_chain chain = chain_of(o, &meter);
     enum hf_code rc = HF_OK;
 
     hf_meter_init(&meter, NULL, 0);
-    for (size_t i = 0; rc == HF_OK && i < plan->bounds_count; i++)
-        rc = hf_chain_check_alone(&chain, &plan->bounds[i], err);
+    for (size_t i = 0; rc == HF_OK && i < count; i++)
+        rc = hf_chain_check_alone(&chain, &refs[i], err);
     report->bytes_read += hf_meter_bytes(&meter);
+    return rc;
+}
+
+/* By time: a header that is damaged would make another TXID look like the wanted one. */
+static enum hf_code check_bounds(const struct hf_rebuild_options *o, const struct hf_plan *plan,
+                                 struct hf_rebuild_report *report, struct hf_err *err)
+{
+    const enum hf_code rc = check_alone(o, plan->bounds, plan->bounds_count, report, err);
+
     if (rc != HF_DAMAGE)
         return rc;
     const struct hf_err why = *err;
@@ -289,19 +299,14 @@ static enum hf_code make_anew(const struct hf_rebuild_options *o, const struct h
 /* The plan may be refused for what the last header says, and that is not proved yet: it may be
  * damage and not want of room, so a small segment is looked at whole first. */
 static enum hf_code judge_plan(const struct hf_rebuild_options *o, const struct hf_plan *plan,
-                               struct hf_err *err)
+                               struct hf_rebuild_report *report, struct hf_err *err)
 {
     const struct hf_segment_ref *last = &plan->segments[plan->segments_count - 1];
-    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
-    struct hf_chain chain = chain_of(o, &meter);
+    const enum hf_code rc = o->judge == NULL ? HF_OK : o->judge(o->judge_ctx, plan, err);
     struct hf_err why;
-    enum hf_code rc;
 
-    hf_meter_init(&meter, NULL, 0);
-    rc = o->judge == NULL ? HF_OK : o->judge(o->judge_ctx, plan, err);
-    if (rc == HF_OK || last->length_bytes > PROVED_BYTES_MAX)
-        return rc;
-    if (hf_chain_check_alone(&chain, last, &why) != HF_DAMAGE)
+    if (rc == HF_OK || last->length_bytes > PROVED_BYTES_MAX ||
+        check_alone(o, last, 1, report, &why) != HF_DAMAGE)
         return rc;
     *err = why;
     return HF_DAMAGE;
@@ -317,7 +322,7 @@ static enum hf_code rebuild(const struct hf_rebuild_options *o, struct hf_replic
 
     rc = hf_plan_new(o->archive, o->engine->codec, &o->target, &plan, err);
     if (rc == HF_OK)
-        rc = judge_plan(o, plan, err);
+        rc = judge_plan(o, plan, report, err);
     if (rc != HF_OK)
         return rc;
     rc = check_bounds(o, plan, report, err);

@@ -29,10 +29,10 @@ struct hf_restore_options {
  * Codes as hf_rebuild(), and
  * HF_USAGE  out_path exists (and !force), or a -wal or -journal lies beside it, which SQLite would
  *           take for its own; the message says what to do.
- * HF_FULL   no space, which is looked at before anything is made; the message has out_path,
- * the bytes that are needed and those that were free. Nothing is left behind. HF_UNCERTAIN
- * published, but the folder could not be synced. After any other failure no output and no temporary
- * file exist.
+ * HF_FULL   no space, which is looked at before anything is made; the message has out_path, the
+ *           bytes that are needed and those that were free. Nothing is left behind.
+ * HF_UNCERTAIN  published, but the folder could not be synced.
+ * After any other failure no output and no temporary file exist.
  */
 enum hf_code hf_restore(const struct hf_restore_options *o, struct hf_rebuild_report *report,
                         struct hf_err *err) HF_MUST_CHECK;

@@ -73,10 +73,11 @@ enum hf_code hf_owner_missing_tail(const struct hf_archive *a, uint64_t last_txi
 /*
  * The archive is `me`'s: me->epoch is one above every epoch before, since_ms and attached_until_ms
  * are `now_ms`, and earlier owners are fenced.
- * HF_BUSY      without conditional put: a lease runs, another node's, or ours and it is short; the
- *              message has host, pid and time. With them: others claimed each time between our look
- * and our put. HF_UNCERTAIN  the claim may have happened; claim again, which raises the epoch once
- * more. HF_DAMAGE    the owner object there is not readable; nothing was written.
+ * HF_BUSY      without conditional put: a lease runs, another node's, or ours and it is short;
+ *              the message has host, pid and time. With them: others claimed each time between
+ *              our look and our put.
+ * HF_UNCERTAIN  the claim may have happened; claim again, which raises the epoch once more.
+ * HF_DAMAGE    the owner object there is not readable; nothing was written.
  */
 enum hf_code hf_owner_claim(const struct hf_archive *a, struct hf_owner *me, int64_t now_ms,
                             struct hf_err *err) HF_MUST_CHECK;

@@ -87,6 +87,17 @@ enum hf_code hf_source_read_info(struct hf_source *segment, const struct hf_segm
     return rc == HF_OK ? HF_OK : hf_err_wrap(err, "%s", segment->name);
 }
 
+enum hf_code hf_seg_info_check_name(const struct hf_seg_info *info, uint64_t min_txid,
+                                    uint64_t max_txid, const char *name, struct hf_err *err)
+{
+    if (info->min_txid == min_txid && info->max_txid == max_txid)
+        return HF_OK;
+    return hf_err_set(err, HF_DAMAGE,
+                      "%s does not hold what its name says: its header is of TXID %" PRIu64
+                      " to %" PRIu64,
+                      name, info->min_txid, info->max_txid);
+}
+
 enum hf_code hf_segment_read_info(const struct hf_archive *a, const struct hf_segment_codec *codec,
                                   const struct hf_segment *segment, struct hf_seg_info *ret,
                                   struct hf_err *err)
@@ -108,11 +119,8 @@ enum hf_code hf_segment_read_info(const struct hf_archive *a, const struct hf_se
     rc = codec->info(hf_buf_slice(&header), &info, err);
     if (rc != HF_OK)
         return hf_err_wrap(err, "%s", key);
-    if (info.min_txid != segment->min_txid || info.max_txid != segment->max_txid)
-        return hf_err_set(err, HF_DAMAGE,
-                          "%s does not hold what its name says: its header is of TXID %" PRIu64
-                          " to %" PRIu64,
-                          key, info.min_txid, info.max_txid);
-    *ret = info;
-    return HF_OK;
+    rc = hf_seg_info_check_name(&info, segment->min_txid, segment->max_txid, key, err);
+    if (rc == HF_OK)
+        *ret = info;
+    return rc;
 }

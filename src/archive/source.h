@@ -45,6 +45,11 @@ void hf_segment_source_done(struct hf_segment_source *s);
 enum hf_code hf_source_read_info(struct hf_source *segment, const struct hf_segment_codec *codec,
                                  struct hf_seg_info *ret, struct hf_err *err) HF_MUST_CHECK;
 
+/* HF_DAMAGE: the header is of other TXIDs than `name`, a key or a path, tells. */
+enum hf_code hf_seg_info_check_name(const struct hf_seg_info *info, uint64_t min_txid,
+                                    uint64_t max_txid, const char *name,
+                                    struct hf_err *err) HF_MUST_CHECK;
+
 /*
  * `*ret` is what the segment's header says, and agrees with its key. One request, for the header.
  * HF_HOLE    the object was listed and is gone.

@@ -185,6 +185,17 @@ static void until_phase(struct rig *r, enum partition_phase phase)
     }
 }
 
+/* TXID 2 is in the spool, and the first snapshot has not been given yet. */
+static void spool_beside_first_snapshot(struct rig *r)
+{
+    while (partition_phase(r->p) != PHASE_FOLLOW)
+        (void)partition_attach(r->p);
+    write_page(r, 3);
+    test_clock_move(&r->clock, 2 * INT64_C(1000000));
+    (void)partition_capture(r->p);
+    assert_int_equal(spool_first(r->p->spool), 2);
+}
+
 static void for_seconds(struct rig *r, int seconds)
 {
     for (int i = 0; i < seconds * 20; i++)
@@ -648,12 +659,7 @@ static void while_a_request_is_answered_the_upload_job_begins_nothing(void **sta
 {
     struct rig *r = *state;
 
-    while (partition_phase(r->p) != PHASE_FOLLOW)
-        (void)partition_attach(r->p);
-    write_page(r, 3);
-    test_clock_move(&r->clock, 2 * INT64_C(1000000));
-    (void)partition_capture(r->p);
-    assert_int_equal(spool_first(r->p->spool), 2);
+    spool_beside_first_snapshot(r);
     store_fault_arm(r->store, (struct store_fault_plan){
                                   .kinds = STORE_UPLOAD_FINISH, .fail_at = 1, .code = HF_CONFLICT});
     (void)partition_upload(r->p);
@@ -1117,12 +1123,7 @@ static void a_stop_after_a_first_snapshot_was_given_up_puts_nothing_behind_it(vo
 {
     struct rig *r = *state;
 
-    while (partition_phase(r->p) != PHASE_FOLLOW)
-        (void)partition_attach(r->p);
-    write_page(r, 3);
-    test_clock_move(&r->clock, 2 * INT64_C(1000000));
-    (void)partition_capture(r->p);
-    assert_int_equal(spool_first(r->p->spool), 2);
+    spool_beside_first_snapshot(r);
     store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_UPLOAD_FINISH,
                                                         .fail_at = 1,
                                                         .code = HF_UNCERTAIN});
