@@ -149,10 +149,7 @@ bool partition_obey(struct partition *p)
 
     if (request == REQUEST_NONE)
         return false;
-    if (request == REQUEST_RIVAL) {
-        p->distrust = "another archiver's segments are in its place";
-        p->rival = true;
-    }
+    p->rival = p->rival || request == REQUEST_RIVAL;
     if (p->live != NULL)
         p->live->ops->detach(p->live);
     partition_snapshot_forget(p);

@@ -56,7 +56,7 @@ enum snapshot_step {
 enum partition_request {
     REQUEST_NONE,
     REQUEST_RESTART, /* look again at what the archive holds */
-    REQUEST_RIVAL,   /* the same, and do not trust the local state */
+    REQUEST_RIVAL,   /* the same, after a while: another archiver may be at it */
     REQUEST_END,     /* let go, and end with the failure that is noted */
 };
 
@@ -101,7 +101,7 @@ struct partition {
     uint64_t sound_txid;     /* when a later one is archived, following goes well again */
     uint64_t head_txid;      /* the archive's last, as start found it; 0: none */
     int64_t head_ms;         /* its time, from the local state: an object would have to be proved */
-    const char *distrust;    /* why the next start throws the local state away; NULL: it does not */
+    const char *distrust;    /* why the next start makes the local state anew; NULL: it does not */
     bool rival;              /* another archiver may still be at it: the next start waits a while */
     hf_stop_flag cancel; /* end what reads the whole database; never set while following, so that a
                             stop still captures what was committed before it */
@@ -123,7 +123,7 @@ struct partition {
     struct hf_upload *snapshot; /* TXID 1 on its way */
     struct hf_sink snapshot_sink;
     uint64_t snapshot_bytes; /* given to it */
-    int64_t snapshot_ms;     /* the moment it speaks of */
+    struct hf_seg_info snapshot_info;
     hf_stop_flag snapshot_cancel;
 
     pthread_mutex_t asking; /* held by whoever asks for a boundary: one question at a time */
@@ -199,9 +199,16 @@ void partition_watch_begin(struct partition *p);
 void partition_progress_init(struct partition *p);
 
 /* confirmed.c: the last TXID that the store is known, here, to have confirmed; 0: none is known.
- * Only TXID 1 is synced, so after a power cut it may be an older one, but not 0. */
-uint64_t partition_confirmed(const struct partition *p);
-void partition_set_confirmed(struct partition *p, uint64_t txid);
+ * Only TXID 1 is synced, so after a power cut it may be an older one, but not 0. A failure: what is
+ * known cannot be read. */
+enum hf_code partition_confirmed(const struct partition *p, uint64_t *ret_txid,
+                                 struct hf_err *err) HF_MUST_CHECK;
+/* confirmed.c: what the store confirmed last, as far as is known here, is this TXID with this root
+ * and this time. */
+bool partition_confirmed_this(const struct partition *p, const struct hf_seg_info *info);
+/* confirmed.c: the archive is empty. HF_HOLE: it must not be, as the store has confirmed a TXID. */
+enum hf_code partition_check_empty(const struct partition *p, struct hf_err *err) HF_MUST_CHECK;
+void partition_set_confirmed(struct partition *p, const struct hf_seg_info *info);
 
 /* claim.c: the archive is about to be claimed over this folder of local state: nothing is claimed
  * that could not be noted ... */
@@ -214,12 +221,19 @@ void partition_note_claimed(const struct partition *p);
 enum hf_code partition_check_database(const struct partition *p, const struct hf_owner *owner,
                                       struct hf_err *err) HF_MUST_CHECK;
 
-/* start.c: lock, archive, owner, local state; the live side is open and its state is the archive's
- * head or what follows it in the spool. */
+/* start.c: lock, archive, owner, local state; the live side is open, and reconciled. */
 enum hf_code partition_start(struct partition *p, uint32_t page_bytes,
                              struct hf_err *err) HF_MUST_CHECK;
 /* Let go of everything that start took; the phase is `phase` then. */
 void partition_stop(struct partition *p, enum partition_phase phase);
+
+/*
+ * reconcile.c: the live side is open; afterwards its state is the archive's head, or what follows
+ * it in the spool, which holds nothing else. HF_HOLE    the archive has a hole, or lacks what was
+ * confirmed: nothing may be put behind it. HF_DAMAGE  of the archive; the spool is kept. any other
+ * it did not work out; what is local is as right as it was.
+ */
+enum hf_code partition_reconcile(struct partition *p, struct hf_err *err) HF_MUST_CHECK;
 
 /*
  * partition.c: a segment of the spool and its header; the caller ends with spool_source_done().

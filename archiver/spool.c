@@ -193,6 +193,8 @@ static enum hf_code source_read(struct hf_source *s, uint64_t offset, size_t len
     const enum hf_code rc =
         hf_file_read(sp->file, offset, hf_buf_reserve(ret, len), len, &got, err);
 
+    if (rc == HF_IO) /* the device does not give it back, now or later */
+        return hf_err_recode(err, HF_DAMAGE, "the spool");
     if (rc != HF_OK)
         return rc;
     if (got < len)

@@ -64,7 +64,7 @@ static enum hf_code snapshot_begin(struct hf_taker *t, const struct hf_seg_info 
 
     if (rc != HF_OK)
         return rc;
-    p->snapshot_ms = info->time_ms;
+    p->snapshot_info = *info;
     hf_archive_segment_key(&p->archive, &segment, key);
     rc = hf_upload_new(p->target.store, key, &put, &p->snapshot, err);
     if (rc != HF_OK)
@@ -92,12 +92,12 @@ static enum hf_code snapshot_commit(struct hf_taker *t, struct hf_err *err)
                p->target.name, reused_bytes, p->snapshot_bytes);
     p->proof.head = 1;
     p->upload_retry_ms = 0;
-    partition_set_confirmed(p, 1);
+    partition_set_confirmed(p, &p->snapshot_info);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = false;
     p->guarded.status.uploaded_bytes -= reused_bytes;
     p->guarded.status.archived_txid = 1;
-    p->guarded.status.archived_ms = p->snapshot_ms;
+    p->guarded.status.archived_ms = p->snapshot_info.time_ms;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);
     return HF_OK;

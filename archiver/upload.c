@@ -31,7 +31,7 @@ static void confirm(struct partition *p, const struct hf_seg_info *info, uint64_
     p->upload_retry_ms = 0;
     p->upload_again_us = 0;
     p->proof.head = info->max_txid;
-    partition_set_confirmed(p, info->max_txid);
+    partition_set_confirmed(p, info);
     partition_note_taken(p);
     (void)pthread_mutex_lock(&p->mutex);
     p->guarded.store_fails = false;

@@ -191,8 +191,10 @@ static void tell_catch_ups(struct hf_session *s, const struct hf_place *place, j
 
 static void set_report(json_t *object, const struct hf_scrub_report *r)
 {
-    hf_out_set_number(object, "txid", r->txid);
-    hf_out_set_time(object, "time", r->time_ms);
+    if (r->txid != 0) { /* else nothing was compared */
+        hf_out_set_number(object, "txid", r->txid);
+        hf_out_set_time(object, "time", r->time_ms);
+    }
     hf_out_set_number(object, "pages_equal", r->pages.equal);
     hf_out_set_number(object, "pages_unused", r->pages.unused);
     hf_out_set_number(object, "pages_not_compared", r->pages.parked);

@@ -142,7 +142,7 @@ struct hf_live_ops {
     /* Forget the local state: txid 0 again. Nothing in the archive or the database changes. */
     enum hf_code (*reset)(struct hf_live *l, struct hf_err *err);
     /* The state has moved over a segment that is in the archive but not in the local state; codes
-     * as for hf_replica_ops.apply. Only before attach. */
+     * as for hf_replica_ops.apply. A failure may cost the state (txid 0). Only before attach. */
     enum hf_code (*adopt)(struct hf_live *l, struct hf_source *segment, struct hf_err *err);
     /*
      * Hold the log so that nothing after this point can escape, and say what is needed.

@@ -273,6 +273,10 @@ class LocalState(Archived):
         answer = self.expect(1, "scrub", "app.db", self.store, "--no-archive")
         self.assertRegex(answer.stdout + answer.stderr, r"app\.db: hole: TXID 2 to 2 are missing")
         self.assertIn("app.db: 1 finding; nothing was compared", answer.stdout + answer.stderr)
+        said = self.json(1, "scrub", "app.db", self.store, "--no-archive")["partitions"][0]
+        self.assertEqual(said["slices"], 0)
+        self.assertNotIn("txid", said)
+        self.assertNotIn("time", said)
 
     def test_one_scrub_of_a_database_at_a_time(self):
         self.expect(0, "scrub", self.db, self.store)

@@ -795,11 +795,16 @@ static enum hf_code live_reset(struct hf_live *base, struct hf_err *err)
 static enum hf_code live_adopt(struct hf_live *base, struct hf_source *segment, struct hf_err *err)
 {
     struct mem_live *l = live_of(base);
+    struct hf_err ignored;
     enum hf_code rc;
 
     hf_assert(!l->attached && !l->has_untold);
     rc = ledger_apply(&l->ledger, segment, NULL, err);
-    return rc == HF_OK ? ledger_save(&l->ledger, l->o.fs, l->state_path, err) : rc;
+    if (rc == HF_OK)
+        rc = ledger_save(&l->ledger, l->o.fs, l->state_path, err);
+    if (rc != HF_OK) /* the worst that the contract allows */
+        (void)!live_reset(base, &ignored);
+    return rc;
 }
 
 static enum hf_code live_attach(struct hf_live *base, enum hf_live_need *ret_need, bool *ret_lost,

@@ -21,9 +21,9 @@ COPY = os.path.join(ROOT, "build", "mutants")
 # name: (file, text, what stands in its place; and perhaps more of these)
 MUTANTS = {
     "adopt-unchecked": (
-        "archiver/start.c",
-        "hf_root_equal(plan->info.root, here.root) &&",
-        "(hf_root_equal(plan->info.root, here.root) || true) &&"),
+        "archiver/reconcile.c",
+        "hf_root_equal(head->root, here.root) &&",
+        "(hf_root_equal(head->root, here.root) || true) &&"),
     "uncertain-is-done": (
         "archiver/upload.c",
         "if (rc == HF_CONFLICT || rc == HF_UNCERTAIN)\n        rc = judge_conflict(p, s, err);",
@@ -63,21 +63,24 @@ MUTANTS = {
         "if (!round->current)\n        partition_fail_unknown(p, NULL);",
         "if (!round->current && false)\n        partition_fail_unknown(p, NULL);"),
     "torn-spool-is-sent": (
-        "archiver/start.c",
-        "if (p->target.engine->segment_check(&source.base, p->env->pool, &ignored) != HF_OK)\n"
-        "            return false;",
-        "",
+        "archiver/reconcile.c",
+        "rc = p->target.engine->segment_check(&source.base, p->env->pool, err);",
+        "rc = HF_OK;",
         "archiver/upload.c",
         "rc = p->target.engine->segment_check(source, p->env->pool, err);",
         "rc = HF_OK;"),
-    "spool-kept-with-the-state": (
-        "archiver/start.c",
-        "const enum hf_code rc = spool_drop(p->spool, 1, UINT64_MAX, err);",
-        "const enum hf_code rc = HF_OK;"),
+    "spool-is-not-asked-for-its-state": (
+        "archiver/reconcile.c",
+        "if (!p->live->ops->recall(p->live, info->max_txid, &known))",
+        "if (!p->live->ops->recall(p->live, info->max_txid, &known) || true)"),
+    "state-ahead-of-the-spool-is-kept": (
+        "archiver/reconcile.c",
+        "local_txid(p) > p->head_txid && local_txid(p) > spool_last(p->spool))",
+        "local_txid(p) > p->head_txid && local_txid(p) > spool_last(p->spool) && false)"),
     "times-fall": (
-        "archiver/start.c",
-        "here.time_ms == plan->time_ms;",
-        "(here.time_ms == plan->time_ms || true);"),
+        "archiver/reconcile.c",
+        "here.time_ms == head->time_ms;",
+        "(here.time_ms == head->time_ms || true);"),
     "claim-without-condition": (
         "src/archive/owner.c",
         "cond = o->etag.str[0] != '\\0' ? HF_PUT_IF_MATCH : HF_PUT_IF_ABSENT;",
@@ -122,8 +125,8 @@ MUTANTS = {
         "if (rc != HF_OK || !hf_owner_lease_is_short(me, hf_now_ms(clock)) || true)"),
     "format-without-lease": (
         "archiver/start.c",
-        "if (partition_has_lease(p))\n        rc = hold(p, err);",
-        "if (partition_has_lease(p) && false)\n        rc = hold(p, err);"),
+        "if (rc == HF_OK && partition_has_lease(p))\n        rc = hold(p, err);",
+        "if (rc == HF_OK && partition_has_lease(p) && false)\n        rc = hold(p, err);"),
     "epoch-begins-anew": (
         "archiver/start.c",
         "if (rc == HF_OK && info.epoch > *ret &&",
@@ -133,7 +136,7 @@ MUTANTS = {
         "if (head.max_txid > 0)\n        return find_format(p, err);",
         "if (head.max_txid > 0 && false)\n        return find_format(p, err);"),
     "tail-not-asked-for": (
-        "archiver/start.c",
+        "archiver/reconcile.c",
         "    if (confirmed <= head)\n        return HF_OK;\n",
         "    if (confirmed <= head || true)\n        return HF_OK;\n"),
     "scrub-archives-what-it-judges": (

@@ -14,6 +14,7 @@
 #include "archiver/partition.h"
 #include "lib/engine_mem.h"
 #include "lib/fixture.h"
+#include "lib/fs_fault.h"
 #include "lib/store_fault.h"
 #include "lib/store_mem.h"
 
@@ -379,6 +380,11 @@ static void rounds_that_fail_are_tried_at_a_hand_overs_pace_and_then_the_log_is_
     must_end(r, 60, HF_OK);
 }
 
+static char *spooled_path(struct rig *r, uint64_t txid)
+{
+    return hf_strfmt("%s/spool/%016" PRIx64 ".ltx", r->p->state_dir, txid);
+}
+
 static void a_spool_file_that_vanished_is_caught_up_with(void **state)
 {
     struct rig *r = *state;
@@ -389,8 +395,7 @@ static void a_spool_file_that_vanished_is_caught_up_with(void **state)
     write_page(r, 3);
     for_seconds(r, 3);
     const uint64_t txid = spool_first(r->p->spool);
-    HF_AUTO_FREE char *path =
-        hf_strfmt("%s/spool/%016llx.ltx", r->p->state_dir, (unsigned long long)txid);
+    HF_AUTO_FREE char *path = spooled_path(r, txid);
 
     assert_true(txid > archived(r));
     hf_must(hf_fs_unlink(hf_fs_system(), path, &err), &err);
@@ -422,6 +427,15 @@ static int64_t time_of(struct rig *r, uint64_t txid)
     hf_must(engine_mem()->codec->info(hf_buf_slice(&o->body), &info, &err), &err);
     assert_int_equal(info.max_txid, txid);
     return info.time_ms;
+}
+
+/* The TXID is in the archive with this time. */
+static bool is_archived_with(struct rig *r, uint64_t txid, int64_t time_ms)
+{
+    char key[HF_KEY_MAX + 1];
+
+    key_of(r, txid, key);
+    return store_mem_find(r->mem, key) != NULL && time_of(r, txid) == time_ms;
 }
 
 /* One bit of the time in a segment's header, nine hours' worth; or, again, undone. */
@@ -487,9 +501,8 @@ static void behind_a_head_with_a_damaged_time_nothing_is_put(void **state)
 /* A repair of the file system, or a person, gave two files each other's names. */
 static void swap_spooled(struct rig *r, uint64_t a, uint64_t b)
 {
-    HF_AUTO_FREE char *dir = hf_strfmt("%s/spool", r->p->state_dir);
-    HF_AUTO_FREE char *one = hf_strfmt("%s/%016" PRIx64 ".ltx", dir, a);
-    HF_AUTO_FREE char *other = hf_strfmt("%s/%016" PRIx64 ".ltx", dir, b);
+    HF_AUTO_FREE char *one = spooled_path(r, a);
+    HF_AUTO_FREE char *other = spooled_path(r, b);
     HF_AUTO_FREE char *between = hf_strfmt("%s/between", r->dir);
     struct hf_err err;
 
@@ -520,17 +533,14 @@ static void spool_files_that_were_mixed_up_are_caught_up_with(void **state)
     must_end(r, 60, HF_OK);
 }
 
-/* ---- beside another archiver ------------------------------------------------------------------
- */
-
 /* The partition with its jobs, over a local state of its own and a store that always answers. */
-static struct partition *start_rival(struct rig *r)
+static struct partition *start_beside(struct rig *r, const char *name)
 {
     struct partition *mine = r->p;
     struct partition *rival;
     HF_AUTO_FREE char *dir = r->dir;
 
-    r->dir = hf_strfmt("%s/rival", dir);
+    r->dir = hf_strfmt("%s/%s", dir, name);
     start_partition(r, false);
     rival = r->p;
     rival->target.store = &r->mem->base;
@@ -538,6 +548,11 @@ static struct partition *start_rival(struct rig *r)
     r->dir = hf_take_ptr(&dir);
     r->p = mine;
     return rival;
+}
+
+static struct partition *start_rival(struct rig *r)
+{
+    return start_beside(r, "rival");
 }
 
 static void let_rival_archive(struct rig *r, struct partition *rival)
@@ -550,6 +565,189 @@ static void let_rival_archive(struct rig *r, struct partition *rival)
     assert_true(rival->guarded.status.caught_up);
     end_partition(r);
     r->p = mine;
+}
+
+/* Whoever has nothing but the archive comes to the database's state with it, by every root on the
+ * way. */
+static void prove_archive(struct rig *r)
+{
+    struct partition *reader = start_beside(r, "reader");
+
+    let_rival_archive(r, reader);
+}
+
+#define SPOOLED 4
+
+/* As many commits, each in a segment of its own that waits in the spool; their times, from that of
+ * the first. */
+static void spool_some(struct rig *r, int64_t ms[SPOOLED])
+{
+    const uint64_t head = archived(r);
+
+    break_store(r);
+    for (unsigned i = 0; i < SPOOLED; i++) {
+        write_page(r, 3);
+        for_seconds(r, 3);
+        ms[i] = r->p->live->ops->state(r->p->live)->time_ms;
+    }
+    assert_int_equal(spool_first(r->p->spool), head + 1);
+    assert_int_equal(spool_last(r->p->spool), head + SPOOLED);
+    store_fault_disarm(r->store);
+}
+
+/* A power cut left a file without its bytes. */
+static void before_a_torn_file_the_spool_is_kept(void **state)
+{
+    struct rig *r = *state;
+    HF_AUTO_FILE *torn = NULL;
+    int64_t ms[SPOOLED];
+    struct hf_err err;
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+
+    spool_some(r, ms);
+    HF_AUTO_FREE char *path = spooled_path(r, head + 3);
+
+    end_partition(r);
+    hf_must(hf_fs_open(hf_fs_system(), path, HF_OPEN_WRITE, 0, &torn, &err), &err);
+    hf_must(hf_file_truncate(torn, 0, &err), &err);
+    start_partition(r, false);
+    until_archived(r);
+    assert_true(is_archived_with(r, head + 1, ms[0]));
+    assert_true(is_archived_with(r, head + 2, ms[1]));
+    prove_archive(r);
+}
+
+/* The n-th call of these kinds fails while it starts, for every n. Returns how many starts there
+ * were whose spool did not all come to the archive as it was. */
+static unsigned starts_that_lost_some(struct rig *r, unsigned kinds)
+{
+    struct fs_fault fs;
+    unsigned lost = 0;
+    bool failed = true;
+
+    end_partition(r);
+    fs_fault_init(&fs, &r->fs.base);
+    r->env.fs = &fs.base;
+    start_partition(r, false);
+    for (unsigned at = 1; failed; at++) {
+        int64_t ms[SPOOLED];
+
+        until_archived(r);
+        const uint64_t head = archived(r);
+
+        spool_some(r, ms);
+        end_partition(r);
+        fs_fault_arm(&fs, (struct fs_fault_plan){.kinds = kinds, .fail_at = at});
+        start_partition(r, false);
+        until_phase(r, PHASE_FOLLOW);
+        failed = fs.guarded.failed > 0;
+        fs_fault_disarm(&fs);
+        until_archived(r);
+        unsigned kept = 0;
+
+        while (kept < SPOOLED && is_archived_with(r, head + 1 + kept, ms[kept]))
+            kept++;
+        lost += kept < SPOOLED ? 1 : 0;
+    }
+    end_partition(r);
+    r->env.fs = &r->fs.base;
+    fs_fault_done(&fs);
+    start_partition(r, false);
+    until_archived(r);
+    return lost;
+}
+
+static void a_start_that_cannot_open_a_file_of_the_spool_is_tried_again(void **state)
+{
+    assert_int_equal(starts_that_lost_some(*state, FS_OPEN), 0);
+}
+
+/* That is final: the disk will not give it back. */
+static void a_file_of_the_spool_that_cannot_be_read_is_caught_up_with(void **state)
+{
+    assert_true(starts_that_lost_some(*state, FS_READ) > 0);
+}
+
+/* While the store did not answer so much was captured that the engine knows no more what the
+ * archive's head is. It is what the store confirmed last: nothing of the archive, whose snapshot is
+ * damaged here, is read again. */
+static void after_a_long_outage_a_start_knows_the_archives_head(void **state)
+{
+    struct rig *r = *state;
+    char key[HF_KEY_MAX + 1];
+    struct hf_state known;
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+
+    break_store(r);
+    while (r->p->live->ops->recall(r->p->live, head, &known)) {
+        write_page(r, 3);
+        test_clock_move(&r->clock, 1000000);
+        (void)partition_capture(r->p);
+    }
+    const struct hf_state last = *r->p->live->ops->state(r->p->live);
+
+    key_of(r, 1, key);
+    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1);
+    end_partition(r);
+    store_fault_disarm(r->store);
+    start_partition(r, false);
+    until_archived(r);
+    assert_int_equal(time_of(r, last.txid), last.time_ms);
+    must_end(r, 60, HF_OK);
+}
+
+/* ---- beside another archiver ------------------------------------------------------------------
+ */
+
+static void capture_a_commit(struct rig *r, struct partition *p, uint64_t page)
+{
+    write_page(r, page);
+    test_clock_move(&r->clock, 1000000);
+    (void)partition_capture(p);
+}
+
+/* Under the name of a spool's file lies a whole segment of the same TXID and database, and of a
+ * time that fits, which leads to another state: as an older file would that came back after a power
+ * cut. */
+static void another_segment_under_the_name_of_a_spooled_one_is_not_put(void **state)
+{
+    struct rig *r = *state;
+    struct hf_err err;
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+    struct partition *mine = r->p;
+    struct partition *rival = start_rival(r);
+
+    while (partition_phase(rival) != PHASE_FOLLOW)
+        (void)partition_attach(rival);
+    capture_a_commit(r, mine, 3);
+    const int64_t first_ms = mine->live->ops->state(mine->live)->time_ms;
+
+    (void)partition_capture(rival);
+    capture_a_commit(r, rival, 4);
+    write_page(r, 1);
+    (void)partition_capture(mine);
+    capture_a_commit(r, mine, 2);
+    assert_int_equal(spool_last(mine->spool), head + 3);
+    assert_int_equal(spool_last(rival->spool), head + 2);
+    HF_AUTO_FREE char *to = spooled_path(r, head + 2);
+
+    r->p = rival;
+    HF_AUTO_FREE char *from = spooled_path(r, head + 2);
+
+    hf_must(hf_fs_rename(hf_fs_system(), from, to, &err), &err);
+    end_partition(r);
+    r->p = mine;
+    end_partition(r);
+    start_partition(r, false);
+    until_archived(r);
+    assert_true(is_archived_with(r, head + 1, first_ms));
+    prove_archive(r);
 }
 
 /* Another archiver, whose clock is ahead, has captured the same state as the same TXID. Mine has
@@ -589,6 +787,32 @@ static void times_do_not_fall_behind_another_archivers_segment_of_the_same_state
 static void times_do_not_fall_where_the_spool_goes_on_behind_it(void **state)
 {
     share_a_txid(*state, 1);
+}
+
+/* What a start lacks of the archive is fetched before the local state is touched: a store that does
+ * not answer costs nothing of that, and the snapshot, which is damaged here, is not read again. */
+static void a_store_that_fails_while_a_start_fetches_costs_no_local_state(void **state)
+{
+    struct rig *r = *state;
+    char key[HF_KEY_MAX + 1];
+    bool failed = true;
+
+    until_archived(r);
+    key_of(r, 1, key);
+    let_rival_archive(r, start_rival(r));
+    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1);
+    for (unsigned at = 1; failed; at++) {
+        end_partition(r);
+        write_page(r, 3);
+        start_partition(r, false);
+        let_rival_archive(r, start_rival(r));
+        store_fault_arm(r->store, (struct store_fault_plan){.kinds = STORE_GET, .fail_at = at});
+        until_phase(r, PHASE_FOLLOW);
+        failed = r->store->guarded.failed > 0;
+        store_fault_disarm(r->store);
+        until_archived(r);
+    }
+    must_end(r, 60, HF_OK);
 }
 
 static struct {
@@ -1397,6 +1621,12 @@ int main(void)
         T(a_spool_file_that_vanished_is_caught_up_with),
         T(behind_a_head_with_a_damaged_time_nothing_is_put),
         T(spool_files_that_were_mixed_up_are_caught_up_with),
+        T(before_a_torn_file_the_spool_is_kept),
+        T(another_segment_under_the_name_of_a_spooled_one_is_not_put),
+        T(a_start_that_cannot_open_a_file_of_the_spool_is_tried_again),
+        T(a_file_of_the_spool_that_cannot_be_read_is_caught_up_with),
+        T(a_store_that_fails_while_a_start_fetches_costs_no_local_state),
+        T(after_a_long_outage_a_start_knows_the_archives_head),
         T(while_a_request_is_answered_the_upload_job_begins_nothing),
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
