@@ -40,7 +40,9 @@ static enum hf_code read_text(const struct partition *p, struct hf_buf *ret, str
     HF_AUTO_FREE char *path = path_of(p);
     const enum hf_code rc = hf_fs_read_all(p->env->fs, path, TEXT_BYTES_MAX, ret, err);
 
-    return rc == HF_NOT_FOUND ? HF_OK : rc;
+    if (rc == HF_NOT_FOUND || rc == HF_USAGE) /* it is too long to be ours */
+        return HF_OK;
+    return rc == HF_OK ? rc : hf_err_wrap(err, "what the store confirmed last");
 }
 
 enum hf_code partition_confirmed(const struct partition *p, uint64_t *ret_txid, struct hf_err *err)

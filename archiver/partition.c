@@ -167,6 +167,8 @@ enum hf_code partition_open_spooled(struct partition *p, uint64_t txid, struct s
 
     if (rc == HF_OK)
         rc = hf_source_read_info(source, p->target.engine->codec, ret_info, err);
+    if (rc == HF_UNSUPPORTED) /* we wrote it, and not like that */
+        return hf_err_recode(err, HF_DAMAGE, "the spool");
     return rc != HF_OK ? rc : hf_seg_info_check_name(ret_info, txid, txid, source->name, err);
 }
 

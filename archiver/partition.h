@@ -228,10 +228,13 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes,
 void partition_stop(struct partition *p, enum partition_phase phase);
 
 /*
- * reconcile.c: the live side is open; afterwards its state is the archive's head, or what follows
- * it in the spool, which holds nothing else. HF_HOLE    the archive has a hole, or lacks what was
- * confirmed: nothing may be put behind it. HF_DAMAGE  of the archive; the spool is kept. any other
- * it did not work out; what is local is as right as it was.
+ * reconcile.c: the live side is open; afterwards its state is the archive's head, or what follows it
+ * in the spool, which holds nothing else.
+ *
+ * HF_HOLE    the archive has a hole, or lacks what was confirmed: nothing may be put behind it.
+ * HF_DAMAGE  of the archive; what the spool holds and may be right is kept.
+ * any other  it did not work out, which says nothing of archive and spool; the local state may be
+ *            gone.
  */
 enum hf_code partition_reconcile(struct partition *p, struct hf_err *err) HF_MUST_CHECK;
 

@@ -31,8 +31,9 @@ static enum hf_code plan_latest(struct partition *p, struct hf_plan **ret, struc
     return hf_plan_new(&p->archive, p->target.engine->codec, &latest, ret, err);
 }
 
-/* Adopt the segments from `i` on. The small ones are fetched whole before the local state is
- * touched, so that a store that does not answer costs nothing there. */
+/* Adopt the segments from `i` on. A small one is fetched whole before the local state is touched,
+ * so that a store that does not answer costs nothing there; and on this thread, as the pool is what
+ * captures wait for. */
 static enum hf_code adopt_segments(struct partition *p, const struct hf_plan *plan, size_t i,
                                    struct hf_err *err)
 {
@@ -41,7 +42,7 @@ static enum hf_code adopt_segments(struct partition *p, const struct hf_plan *pl
 
     hf_meter_init(&meter, NULL, 0);
     HF_CLEANUP(hf_fetch_free_ptr)
-    struct hf_fetch *fetch = hf_fetch_new(&p->archive, p->env->pool, plan->segments + i,
+    struct hf_fetch *fetch = hf_fetch_new(&p->archive, NULL, plan->segments + i,
                                           plan->segments_count - i, &meter, &p->cancel);
 
     for (; rc == HF_OK && i < plan->segments_count; i++) {
@@ -71,6 +72,7 @@ static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
         return rc;
     p->head_txid = local_txid(p);
     p->head_ms = p->live->ops->state(p->live)->time_ms;
+    partition_set_confirmed(p, &plan->info);
     return HF_OK;
 }
 
@@ -86,16 +88,32 @@ static bool is_past(struct partition *p, const struct hf_seg_info *head)
            here.time_ms == head->time_ms;
 }
 
+/* While the spool has the segment of the archive's head, nobody here has seen it confirmed: its
+ * bytes are proved before those in the spool, which may be the only good ones, are dropped for
+ * them. */
+static enum hf_code prove_head(struct partition *p, const struct hf_plan *plan, struct hf_err *err)
+{
+    HF_CLEANUP(hf_segment_source_done) struct hf_segment_source source = {0};
+
+    if (spool_first(p->spool) == 0 || spool_first(p->spool) > plan->txid)
+        return HF_OK;
+    hf_segment_source_init(&source, &p->archive, &plan->segments[plan->segments_count - 1]);
+    return p->target.engine->segment_check(&source.base, p->env->pool, err);
+}
+
 static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_err *err)
 {
     HF_AUTO_PLAN *plan = NULL;
-    const enum hf_code rc = plan_latest(p, &plan, err);
+    enum hf_code rc = plan_latest(p, &plan, err);
 
     if (rc != HF_OK)
         return rc;
     *ret_same = is_past(p, &plan->info);
     if (!*ret_same)
         return HF_OK;
+    rc = prove_head(p, plan, err);
+    if (rc != HF_OK)
+        return rc;
     p->head_txid = plan->txid; /* what was put late may have come since it was listed */
     p->head_ms = plan->info.time_ms;
     return HF_OK;
@@ -106,6 +124,15 @@ static enum hf_code forget_state(struct partition *p, const char *why, struct hf
 {
     hf_log(HF_LOG_WARN, "%s: local state is made anew from the archive: %s", p->target.name, why);
     return p->live->ops->reset(p->live, err);
+}
+
+static enum hf_code forget_distrusted(struct partition *p, struct hf_err *err)
+{
+    const enum hf_code rc = forget_state(p, p->distrust, err);
+
+    if (rc == HF_OK)
+        p->distrust = NULL;
+    return rc;
 }
 
 static enum hf_code begin_at_head(struct partition *p, const char *why, struct hf_err *err)
@@ -128,7 +155,7 @@ static enum hf_code meet_archive(struct partition *p, uint64_t head, struct hf_e
     if (rc != HF_OK)
         return rc;
     if (p->distrust != NULL)
-        rc = forget_state(p, p->distrust, err);
+        rc = forget_distrusted(p, err);
     else if (head == 0 && local_txid(p) > 0)
         rc = forget_state(p, "its first snapshot was never archived", err);
     else if (!same)
@@ -139,8 +166,6 @@ static enum hf_code meet_archive(struct partition *p, uint64_t head, struct hf_e
         rc = adopt_from_archive(p, err);
     if (rc == HF_DAMAGE && known > 0) /* the local state's, or the archive's: which will show */
         rc = begin_at_head(p, err->text, err);
-    if (rc == HF_OK)
-        p->distrust = NULL;
     return rc;
 }
 
@@ -196,6 +221,9 @@ static enum hf_code prove_next(struct partition *p, uint64_t txid, int64_t *io_m
 {
     HF_CLEANUP(spool_source_done) struct spool_source source = {0};
     struct hf_seg_info info;
+
+    if (p->cancel)
+        return hf_err_set(err, HF_CANCELED, "stopped while the spool was read");
     enum hf_code rc = open_next(p, txid, *io_ms, &source, &info, err);
 
     if (rc == HF_OK)

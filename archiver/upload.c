@@ -7,7 +7,7 @@
  * 2. A segment leaves the spool only after the store has confirmed its very bytes.
  * 3. Level-0 keys are created only if absent. On a conflict the object is looked at: the same bytes
  *    are our own past; a newer epoch means that we are fenced; anything else is another past of
- *    ours, and the local state is made anew from the archive.
+ *    ours, and a start judges by it what is local (reconcile.c).
  * 4. A catch-up is put only after the record of it, so no gap goes unlisted.
  */
 #include <inttypes.h>

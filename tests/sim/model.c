@@ -266,16 +266,29 @@ static enum hf_code watched_snapshot(struct hf_live *l, struct hf_err *err)
     return rc;
 }
 
-static enum hf_code watched_reset(struct hf_live *l, struct hf_err *err)
+/* What this life of the process captured behind a TXID is no more what it goes on from. */
+static void forget_captures(const struct follower *f, uint64_t txid)
 {
-    const struct follower *f = follower_of(l);
     struct model *m = model_of(f);
 
     for (size_t i = 0; i < m->captures_count; i++) {
-        if (m->captures[i].life == f->process->life)
+        if (m->captures[i].life == f->process->life && m->captures[i].txid > txid)
             m->captures[i].forgotten = true;
     }
+}
+
+static enum hf_code watched_reset(struct hf_live *l, struct hf_err *err)
+{
+    forget_captures(follower_of(l), 0);
     return inner->reset(l, err);
+}
+
+/* A segment of the archive, not of the spool, takes the place of what the state lacks. */
+static enum hf_code watched_adopt(struct hf_live *l, struct hf_source *segment, struct hf_err *err)
+{
+    if (segment->name[0] != '/')
+        forget_captures(follower_of(l), inner->state(l)->txid);
+    return inner->adopt(l, segment, err);
 }
 
 static void watched_free(struct hf_live *l)
@@ -315,6 +328,7 @@ static enum hf_code watched_open(const struct hf_live_options *o, struct hf_live
     ops.catch_up = watched_catch_up;
     ops.detach = watched_detach;
     ops.reset = watched_reset;
+    ops.adopt = watched_adopt;
     ops.free = watched_free;
     (*ret)->ops = &ops;
     note_open(o->db_path, *ret);

@@ -69,10 +69,6 @@ MUTANTS = {
         "archiver/upload.c",
         "rc = p->target.engine->segment_check(source, p->env->pool, err);",
         "rc = HF_OK;"),
-    "spool-is-not-asked-for-its-state": (
-        "archiver/reconcile.c",
-        "if (!p->live->ops->recall(p->live, info->max_txid, &known))",
-        "if (!p->live->ops->recall(p->live, info->max_txid, &known) || true)"),
     "state-ahead-of-the-spool-is-kept": (
         "archiver/reconcile.c",
         "local_txid(p) > p->head_txid && local_txid(p) > spool_last(p->spool))",

@@ -670,6 +670,99 @@ static void a_file_of_the_spool_that_cannot_be_read_is_caught_up_with(void **sta
     assert_true(starts_that_lost_some(*state, FS_READ) > 0);
 }
 
+static struct {
+    uint64_t txid;
+    unsigned left; /* times that its header is read */
+} odd;
+
+static enum hf_code info_of_another_version(struct hf_slice header, struct hf_seg_info *ret,
+                                            struct hf_err *err)
+{
+    const enum hf_code rc = engine_mem()->codec->info(header, ret, err);
+
+    if (rc != HF_OK || ret->max_txid != odd.txid || odd.left == 0)
+        return rc;
+    odd.left--;
+    return hf_err_set(err, HF_UNSUPPORTED, "a later version wrote it");
+}
+
+/* One bit of a header makes it that of a version that is not known here: when it is to be sent, and
+ * when the start that follows looks. */
+static void a_spool_file_of_another_version_is_caught_up_with(void **state)
+{
+    struct rig *r = *state;
+    const struct hf_segment_codec codec = {.header_bytes = engine_mem()->codec->header_bytes,
+                                           .info = info_of_another_version};
+    int64_t ms[SPOOLED];
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+
+    spool_some(r, ms);
+    odd.txid = head + 2;
+    odd.left = 2;
+    r->engine.codec = &codec;
+    until_archived(r);
+    r->engine.codec = engine_mem()->codec;
+    assert_int_equal(odd.left, 0);
+    assert_true(is_archived_with(r, head + 1, ms[0]));
+    assert_false(is_archived_with(r, head + 2, ms[1]));
+    prove_archive(r);
+}
+
+/* The archive's object has our header, and behind it what we did not write. */
+static void put_spoiled(struct rig *r, uint64_t txid)
+{
+    HF_AUTO_FREE char *path = spooled_path(r, txid);
+    const struct hf_put put = {.cond = HF_PUT_IF_ABSENT};
+    char key[HF_KEY_MAX + 1];
+    HF_AUTO_BUF bytes = {0};
+    struct hf_err err;
+
+    key_of(r, txid, key);
+    hf_must(hf_fs_read_all(hf_fs_system(), path, MIB, &bytes, &err), &err);
+    bytes.ptr[bytes.len / 2] ^= 1;
+    hf_must(hf_store_put(&r->mem->base, key, hf_buf_slice(&bytes), &put, NULL, &err), &err);
+}
+
+/* What stands at the key of a segment that nobody has seen confirmed is proved, all of it, before
+ * the good copy in the spool is dropped for it; `crash`: it is met by a new process. */
+static void meet_spoiled(struct rig *r, bool crash)
+{
+    int64_t ms[SPOOLED];
+
+    until_archived(r);
+    const uint64_t head = archived(r);
+    char key[HF_KEY_MAX + 1];
+
+    spool_some(r, ms);
+    put_spoiled(r, head + 1);
+    key_of(r, head + 1, key);
+    if (crash) {
+        end_partition(r);
+        start_partition(r, false);
+    }
+    until_phase(r, PHASE_ENDED);
+    assert_int_equal(r->p->guarded.status.failure, HF_DAMAGE);
+    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1); /* and back */
+    end_partition(r);
+    start_partition(r, false);
+    until_archived(r);
+    for (unsigned i = 0; i < SPOOLED; i++)
+        assert_true(is_archived_with(r, head + 1 + i, ms[i]));
+    prove_archive(r);
+}
+
+static void for_a_spoiled_object_of_ours_the_good_copy_is_not_dropped(void **state)
+{
+    meet_spoiled(*state, false);
+}
+
+static void for_a_spoiled_object_of_ours_a_start_does_not_drop_the_good_copy(void **state)
+{
+    meet_spoiled(*state, true);
+}
+
 /* While the store did not answer so much was captured that the engine knows no more what the
  * archive's head is. It is what the store confirmed last: nothing of the archive, whose snapshot is
  * damaged here, is read again. */
@@ -1627,6 +1720,9 @@ int main(void)
         T(a_file_of_the_spool_that_cannot_be_read_is_caught_up_with),
         T(a_store_that_fails_while_a_start_fetches_costs_no_local_state),
         T(after_a_long_outage_a_start_knows_the_archives_head),
+        T(a_spool_file_of_another_version_is_caught_up_with),
+        T(for_a_spoiled_object_of_ours_the_good_copy_is_not_dropped),
+        T(for_a_spoiled_object_of_ours_a_start_does_not_drop_the_good_copy),
         T(while_a_request_is_answered_the_upload_job_begins_nothing),
         T(times_do_not_fall_behind_another_archivers_segment_of_the_same_state),
         T(times_do_not_fall_where_the_spool_goes_on_behind_it),
