@@ -228,8 +228,8 @@ enum hf_code partition_start(struct partition *p, uint32_t page_bytes,
 void partition_stop(struct partition *p, enum partition_phase phase);
 
 /*
- * reconcile.c: the live side is open; afterwards its state is the archive's head, or what follows it
- * in the spool, which holds nothing else.
+ * reconcile.c: the live side is open; afterwards its state is the archive's head, or what follows
+ * it in the spool, which holds nothing else.
  *
  * HF_HOLE    the archive has a hole, or lacks what was confirmed: nothing may be put behind it.
  * HF_DAMAGE  of the archive; what the spool holds and may be right is kept.
