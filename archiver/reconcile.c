@@ -31,27 +31,36 @@ static enum hf_code plan_latest(struct partition *p, struct hf_plan **ret, struc
     return hf_plan_new(&p->archive, p->target.engine->codec, &latest, ret, err);
 }
 
-/* Adopt the segments from `i` on. A small one is fetched whole before the local state is touched,
- * so that a store that does not answer costs nothing there; and on this thread, as the pool is what
- * captures wait for. */
-static enum hf_code adopt_segments(struct partition *p, const struct hf_plan *plan, size_t i,
-                                   struct hf_err *err)
+/* Adopt what `fetch` brings. A small segment is there, whole, before the local state is touched for
+ * it: a store that does not answer costs nothing there. */
+static enum hf_code adopt_fetched(struct partition *p, struct hf_fetch *fetch, size_t count,
+                                  struct hf_err *err)
 {
-    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
     enum hf_code rc = HF_OK;
 
-    hf_meter_init(&meter, NULL, 0);
-    HF_CLEANUP(hf_fetch_free_ptr)
-    struct hf_fetch *fetch = hf_fetch_new(&p->archive, NULL, plan->segments + i,
-                                          plan->segments_count - i, &meter, &p->cancel);
-
-    for (; rc == HF_OK && i < plan->segments_count; i++) {
+    for (size_t i = 0; rc == HF_OK && i < count; i++) {
         struct hf_source *segment;
 
         rc = hf_fetch_next(fetch, &segment, err);
         if (rc == HF_OK)
             rc = p->live->ops->adopt(p->live, segment, err);
     }
+    return rc;
+}
+
+/* The segments are fetched by threads of their own, as captures wait for those of the pool. */
+static enum hf_code adopt_segments(struct partition *p, const struct hf_segment_ref *refs,
+                                   size_t count, struct hf_err *err)
+{
+    HF_CLEANUP(hf_meter_done) struct hf_meter meter;
+
+    hf_meter_init(&meter, NULL, 0);
+    struct hf_pool *pool = hf_pool_new(hf_pool_threads(p->env->pool));
+    struct hf_fetch *fetch = hf_fetch_new(&p->archive, pool, refs, count, &meter, &p->cancel);
+    const enum hf_code rc = adopt_fetched(p, fetch, count, err);
+
+    hf_fetch_free(fetch);
+    hf_pool_free(pool);
     return rc;
 }
 
@@ -67,7 +76,7 @@ static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
         return rc;
     while (i < plan->segments_count && plan->segments[i].max_txid <= local_txid(p))
         i++;
-    rc = adopt_segments(p, plan, i, err);
+    rc = adopt_segments(p, plan->segments + i, plan->segments_count - i, err);
     if (rc != HF_OK)
         return rc;
     p->head_txid = local_txid(p);

@@ -344,22 +344,24 @@ static int64_t stop_with_spool(struct partition *p, struct hf_err *err)
     return end_upload(p);
 }
 
+static int64_t begin_again(struct partition *p, enum partition_request request,
+                           const struct hf_err *err)
+{
+    hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
+    partition_ask(p, request);
+    return HF_JOB_WHEN_WOKEN;
+}
+
 static int64_t judge_failure(struct partition *p, struct hf_err *err)
 {
     const bool captured = partition_phase(p) == PHASE_CAPTURED;
 
     if (err->code == HF_FENCED)
         return give_up(p, err);
-    if (err->code == HF_BUSY && !captured) {
-        hf_log(HF_LOG_WARN, "%s: %s", p->target.name, err->text);
-        partition_ask(p, REQUEST_RESTART);
-        return HF_JOB_WHEN_WOKEN;
-    }
-    if (err->code == HF_CONFLICT && !captured) {
-        hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
-        partition_ask(p, REQUEST_RIVAL);
-        return HF_JOB_WHEN_WOKEN;
-    }
+    if (err->code == HF_BUSY && !captured)
+        return begin_again(p, REQUEST_RESTART, err);
+    if (err->code == HF_CONFLICT && !captured)
+        return begin_again(p, REQUEST_RIVAL, err);
     if (captured && (p->once || err->code == HF_BUSY || err->code == HF_CONFLICT ||
                      err->code == HF_CANCELED || partition_stalled_us(p) > STOP_STALL_US))
         return stop_with_spool(p, err);
@@ -382,11 +384,8 @@ static int64_t judge_snapshot_failure(struct partition *p, struct hf_err *err)
     if (p->once)
         return give_up(p, err);
     /* Somebody else put TXID 1 first, or we did and cannot tell: look again from the start. */
-    if (err->code == HF_CONFLICT || err->code == HF_UNCERTAIN) {
-        hf_log(HF_LOG_WARN, "%s: %s; starting again from the archive", p->target.name, err->text);
-        partition_ask(p, REQUEST_RESTART);
-        return HF_JOB_WHEN_WOKEN;
-    }
+    if (err->code == HF_CONFLICT || err->code == HF_UNCERTAIN)
+        return begin_again(p, REQUEST_RESTART, err);
     return judge_failure(p, err);
 }
 

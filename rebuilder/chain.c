@@ -30,11 +30,10 @@ static enum hf_code meet(struct hf_chain *c, struct hf_source *source,
 
     if (rc != HF_OK)
         return rc;
-    if (info.min_txid != ref->min_txid || info.max_txid != ref->max_txid) {
+    rc = hf_seg_info_check_name(&info, ref->min_txid, ref->max_txid, source->name, err);
+    if (rc != HF_OK) {
         c->names_lie = true;
-        return hf_err_set(err, HF_DAMAGE,
-                          "%s holds TXID %" PRIu64 " to %" PRIu64 ", not those that its name tells",
-                          source->name, info.min_txid, info.max_txid);
+        return rc;
     }
     rc = check_page_bytes(c->archive, source, info.page_bytes, err);
     if (rc != HF_OK)
