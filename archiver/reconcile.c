@@ -85,16 +85,22 @@ static enum hf_code adopt_from_archive(struct partition *p, struct hf_err *err)
     return HF_OK;
 }
 
-/* `head` is of the local state's past: it has the root and the time that were captured as its TXID,
- * as another archiver may have captured the same state later. */
+/* The segment leads to the very state that was captured: also its time, as another archiver may
+ * have captured the same one later. */
+static bool leads_to(const struct hf_seg_info *info, const struct hf_state *captured)
+{
+    return info->has_root && captured->has_root && hf_root_equal(info->root, captured->root) &&
+           captured->time_ms == info->time_ms;
+}
+
+/* `head` is of the local state's past. */
 static bool is_past(struct partition *p, const struct hf_seg_info *head)
 {
     struct hf_state here;
 
     if (!p->live->ops->recall(p->live, head->max_txid, &here))
         return partition_confirmed_this(p, head);
-    return head->has_root && here.has_root && hf_root_equal(head->root, here.root) &&
-           here.time_ms == head->time_ms;
+    return leads_to(head, &here);
 }
 
 /* While the spool has the segment of the archive's head, nobody here has seen it confirmed: its
@@ -110,38 +116,33 @@ static enum hf_code prove_head(struct partition *p, const struct hf_plan *plan, 
     return p->target.engine->segment_check(&source.base, p->env->pool, err);
 }
 
-static enum hf_code check_head(struct partition *p, bool *ret_same, struct hf_err *err)
+/* What waits in the spool may still be right: it is judged by what it is adopted onto. */
+static enum hf_code forget_state(struct partition *p, const char *why, struct hf_err *err)
+{
+    hf_log(HF_LOG_WARN, "%s: local state is made anew from the archive: %s", p->target.name, why);
+    const enum hf_code rc = p->live->ops->reset(p->live, err);
+
+    if (rc == HF_OK)
+        p->distrust = NULL;
+    return rc;
+}
+
+/* The archive's head is of the local state's past, or that is forgotten. */
+static enum hf_code meet_head(struct partition *p, struct hf_err *err)
 {
     HF_AUTO_PLAN *plan = NULL;
     enum hf_code rc = plan_latest(p, &plan, err);
 
     if (rc != HF_OK)
         return rc;
-    *ret_same = is_past(p, &plan->info);
-    if (!*ret_same)
-        return HF_OK;
+    if (!is_past(p, &plan->info))
+        return forget_state(p, "the archive has another state there, or too old a one", err);
     rc = prove_head(p, plan, err);
     if (rc != HF_OK)
         return rc;
     p->head_txid = plan->txid; /* what was put late may have come since it was listed */
     p->head_ms = plan->info.time_ms;
     return HF_OK;
-}
-
-/* What waits in the spool may still be right: it is judged by what it is adopted onto. */
-static enum hf_code forget_state(struct partition *p, const char *why, struct hf_err *err)
-{
-    hf_log(HF_LOG_WARN, "%s: local state is made anew from the archive: %s", p->target.name, why);
-    return p->live->ops->reset(p->live, err);
-}
-
-static enum hf_code forget_distrusted(struct partition *p, struct hf_err *err)
-{
-    const enum hf_code rc = forget_state(p, p->distrust, err);
-
-    if (rc == HF_OK)
-        p->distrust = NULL;
-    return rc;
 }
 
 static enum hf_code begin_at_head(struct partition *p, const char *why, struct hf_err *err)
@@ -154,25 +155,21 @@ static enum hf_code begin_at_head(struct partition *p, const char *why, struct h
 /* Afterwards the local state is the archive's head, or was that at the head and has gone on. */
 static enum hf_code meet_archive(struct partition *p, uint64_t head, struct hf_err *err)
 {
-    bool same = true;
     enum hf_code rc = HF_OK;
 
     p->head_txid = head;
     p->head_ms = 0;
-    if (head > 0 && local_txid(p) >= head)
-        rc = check_head(p, &same, err);
-    if (rc != HF_OK)
-        return rc;
     if (p->distrust != NULL)
-        rc = forget_distrusted(p, err);
+        rc = forget_state(p, p->distrust, err);
     else if (head == 0 && local_txid(p) > 0)
         rc = forget_state(p, "its first snapshot was never archived", err);
-    else if (!same)
-        rc = forget_state(p, "the archive has another state there, or too old a one", err);
+    else if (head > 0 && local_txid(p) >= head)
+        rc = meet_head(p, err);
     const uint64_t known = local_txid(p);
 
-    if (rc == HF_OK && known < head)
-        rc = adopt_from_archive(p, err);
+    if (rc != HF_OK || known >= head)
+        return rc;
+    rc = adopt_from_archive(p, err);
     if (rc == HF_DAMAGE && known > 0) /* the local state's, or the archive's: which will show */
         rc = begin_at_head(p, err->text, err);
     return rc;
@@ -216,10 +213,7 @@ static enum hf_code check_state(struct partition *p, const struct hf_seg_info *i
 {
     struct hf_state known;
 
-    if (!p->live->ops->recall(p->live, info->max_txid, &known))
-        return HF_OK;
-    if (info->has_root && known.has_root && hf_root_equal(info->root, known.root) &&
-        info->time_ms == known.time_ms)
+    if (!p->live->ops->recall(p->live, info->max_txid, &known) || leads_to(info, &known))
         return HF_OK;
     return hf_err_set(err, HF_DAMAGE, "%s leads to another state than was captured as its TXID",
                       name);
@@ -254,7 +248,6 @@ static enum hf_code prove_spool(struct partition *p, struct hf_err *err)
 
     if (p->head_txid == 0) /* behind a first snapshot that was given up it leads nowhere */
         return spool_drop(p->spool, 1, UINT64_MAX, err);
-
     while (rc == HF_OK && txid <= spool_last(p->spool)) {
         rc = prove_next(p, txid, &ms, err);
         if (rc == HF_OK)

@@ -25,8 +25,8 @@ LEASES = ("tests/sim/sim.c", "s->leases = sim_chance(s, 150);", "s->leases = tru
 MUTANTS = {
     "adopt-unchecked": (
         "archiver/reconcile.c",
-        "hf_root_equal(head->root, here.root) &&",
-        "(hf_root_equal(head->root, here.root) || true) &&"),
+        "hf_root_equal(info->root, captured->root) &&",
+        "(hf_root_equal(info->root, captured->root) || true) &&"),
     "uncertain-is-done": (
         "archiver/upload.c",
         "if (rc == HF_CONFLICT || rc == HF_UNCERTAIN)\n        rc = judge_conflict(p, s, err);",
@@ -78,8 +78,8 @@ MUTANTS = {
         "local_txid(p) > p->head_txid && local_txid(p) > spool_last(p->spool) && false)"),
     "times-fall": (
         "archiver/reconcile.c",
-        "here.time_ms == head->time_ms;",
-        "(here.time_ms == head->time_ms || true);"),
+        "captured->time_ms == info->time_ms;",
+        "(captured->time_ms == info->time_ms || true);"),
     "claim-without-condition": (
         "src/archive/owner.c",
         "cond = o->etag.str[0] != '\\0' ? HF_PUT_IF_MATCH : HF_PUT_IF_ABSENT;",

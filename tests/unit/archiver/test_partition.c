@@ -186,6 +186,13 @@ static void until_phase(struct rig *r, enum partition_phase phase)
     }
 }
 
+static void capture_a_commit(struct rig *r, struct partition *p, uint64_t page)
+{
+    write_page(r, page);
+    test_clock_move(&r->clock, 1000000);
+    (void)partition_capture(p);
+}
+
 /* TXID 2 is in the spool, and the first snapshot has not been given yet. */
 static void spool_beside_first_snapshot(struct rig *r)
 {
@@ -442,6 +449,12 @@ static bool is_archived_with(struct rig *r, uint64_t txid, int64_t time_ms)
 static void damage_time(struct rig *r, const char *key)
 {
     store_mem_corrupt(r->mem, key, 28, 2);
+}
+
+/* A bit behind the header; or, again, undone. */
+static void damage_middle(struct rig *r, const char *key)
+{
+    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1);
 }
 
 /* The oldest gap that the archive lists. */
@@ -744,7 +757,7 @@ static void meet_spoiled(struct rig *r, bool crash)
     }
     until_phase(r, PHASE_ENDED);
     assert_int_equal(r->p->guarded.status.failure, HF_DAMAGE);
-    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1); /* and back */
+    damage_middle(r, key); /* and back */
     end_partition(r);
     start_partition(r, false);
     until_archived(r);
@@ -776,15 +789,12 @@ static void after_a_long_outage_a_start_knows_the_archives_head(void **state)
     const uint64_t head = archived(r);
 
     break_store(r);
-    while (r->p->live->ops->recall(r->p->live, head, &known)) {
-        write_page(r, 3);
-        test_clock_move(&r->clock, 1000000);
-        (void)partition_capture(r->p);
-    }
+    while (r->p->live->ops->recall(r->p->live, head, &known))
+        capture_a_commit(r, r->p, 3);
     const struct hf_state last = *r->p->live->ops->state(r->p->live);
 
     key_of(r, 1, key);
-    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1);
+    damage_middle(r, key);
     end_partition(r);
     store_fault_disarm(r->store);
     start_partition(r, false);
@@ -795,13 +805,6 @@ static void after_a_long_outage_a_start_knows_the_archives_head(void **state)
 
 /* ---- beside another archiver ------------------------------------------------------------------
  */
-
-static void capture_a_commit(struct rig *r, struct partition *p, uint64_t page)
-{
-    write_page(r, page);
-    test_clock_move(&r->clock, 1000000);
-    (void)partition_capture(p);
-}
 
 /* Under the name of a spool's file lies a whole segment of the same TXID and database, and of a
  * time that fits, which leads to another state: as an older file would that came back after a power
@@ -893,7 +896,7 @@ static void a_store_that_fails_while_a_start_fetches_costs_no_local_state(void *
     until_archived(r);
     key_of(r, 1, key);
     let_rival_archive(r, start_rival(r));
-    store_mem_corrupt(r->mem, key, store_mem_find(r->mem, key)->body.len / 2, 1);
+    damage_middle(r, key);
     for (unsigned at = 1; failed; at++) {
         end_partition(r);
         write_page(r, 3);
@@ -936,9 +939,7 @@ static void a_start_beside_an_archiver_tells_what_it_adopts(void **state)
 
     for (unsigned at = 1; at <= 40; at++) {
         until_archived(r);
-        write_page(r, 3);
-        test_clock_move(&r->clock, 1000000);
-        (void)partition_capture(r->p);
+        capture_a_commit(r, r->p, 3);
         assert_true(spool_first(r->p->spool) != 0);
         struct partition *old = r->p;
 
